@@ -1,0 +1,3 @@
+"""Mirror selected Kubernetes Services from other clusters into this one."""
+
+__version__ = "1.0.0.dev0"
