@@ -134,7 +134,9 @@ def unknown_path() -> ApiError:
 
 
 def method_not_allowed() -> ApiError:
-    return ApiError(405, "the server does not allow this method on the requested resource", details={})
+    return ApiError(
+        405, "the server does not allow this method on the requested resource", details={}
+    )
 
 
 def already_exists(resource: Resource, name: str) -> ApiError:

@@ -1,0 +1,77 @@
+"""List bodies, read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import orjson
+
+from .objects import BadObject, Record, parse_version, record_of
+from .resources import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One page of a list.
+
+    :ivar version: the list's resourceVersion; 0 where the upstream tells none.
+    :ivar continue_token: ``""`` on the last page.
+    :ivar bad: why each unusable item was left out.
+    """
+
+    records: tuple[Record, ...]
+    version: int
+    continue_token: str = ""
+    bad: tuple[str, ...] = field(default=())
+
+
+def decode_list(resource: Resource, body: bytes) -> ListPage:
+    """Read a list body; an unusable item is left out and told of in ``bad``.
+
+    :raises BadObject: where the body as a whole is no list of the resource.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadObject(f"the list is no JSON: {error}") from None
+    if not isinstance(document, dict) or document.get("kind") != resource.list_kind:
+        raise BadObject(f"the answer is no {resource.list_kind}")
+    metadata = document.get("metadata") or {}
+    items = document.get("items") or []
+    if not isinstance(metadata, dict) or not isinstance(items, list):
+        raise BadObject(f"the {resource.list_kind} is malformed")
+    records, bad = [], []
+    for item in items:
+        try:
+            records.append(record_of(resource, item))
+        except BadObject as error:
+            bad.append(str(error))
+    token = metadata.get("continue") or ""
+    return ListPage(
+        tuple(records), parse_version(metadata.get("resourceVersion")), str(token), tuple(bad)
+    )
+
+
+def encode_list(
+    resource: Resource,
+    records: Iterable[Record],
+    version: int,
+    continue_token: str = "",
+    remaining: int | None = None,
+) -> bytes:
+    """A list body out of the records' own bytes: nothing is parsed or encoded again.
+
+    :param remaining: the remainingItemCount, or None to leave it out.
+    """
+    metadata: dict[str, object] = {"resourceVersion": str(version)}
+    if continue_token:
+        metadata["continue"] = continue_token
+        if remaining is not None:
+            metadata["remainingItemCount"] = remaining
+    return b'{"kind":"%s","apiVersion":"%s","metadata":%s,"items":[%s]}\n' % (
+        resource.list_kind.encode(),
+        resource.api_version.encode(),
+        orjson.dumps(metadata),
+        b",".join(record.body for record in records),
+    )

@@ -1,0 +1,148 @@
+"""Objects as the stores keep them: the upstream's bytes, and the few fields that selection needs.
+
+A parsed object costs some ten times its bytes in memory, and every dict of it slows the garbage
+collector; so an object is parsed once on arrival and again only where its content matters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from .annotations import REFLECTED, SOURCE
+from .resources import Resource
+
+Json = dict[str, Any]
+
+_NO_LABELS: dict[str, str] = {}
+
+
+class BadObject(Exception):
+    """One object that cannot be used; the message says which and why."""
+
+
+def key_of(namespace: str, name: str) -> str:
+    """etcd's key below the resource's prefix. Lists are sorted by it, so ``a-b/x`` precedes ``a/x``."""
+    return f"{namespace}/{name}" if namespace else name
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """``(namespace, name)``; the namespace of a cluster-scoped object is empty."""
+    namespace, _, name = key.rpartition("/")
+    return namespace, name
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One version of one object.
+
+    :ivar version: metadata.resourceVersion as a number; 0 where the upstream tells none.
+    :ivar source: the name of the source that the object is a mirror of, ``""`` if it is a mirror
+        that names none, None if it is no mirror at all.
+    :ivar body: the JSON object without ``kind`` and ``apiVersion``, as a list holds its items.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    body: bytes = field(repr=False)
+    labels: dict[str, str] = field(default_factory=dict, repr=False)
+    source: str | None = None
+
+    @property
+    def key(self) -> str:
+        return key_of(self.namespace, self.name)
+
+    @property
+    def reflected(self) -> bool:
+        return self.source is not None
+
+    def document(self) -> Json:
+        """The object, parsed anew: the caller may change it."""
+        document: Json = orjson.loads(self.body)
+        return document
+
+    def at_version(self, version: int) -> Record:
+        """The same content under another resourceVersion."""
+        document = self.document()
+        document["metadata"]["resourceVersion"] = str(version)
+        return replace(self, version=version, body=orjson.dumps(document))
+
+
+def parse_version(text: object) -> int:
+    """A resourceVersion as a number. Kubernetes itself compares them as decimals since 1.35.
+
+    :raises BadObject: for anything but a decimal of at most 20 digits; absent or ``""`` is 0.
+    """
+    if text is None or text == "":
+        return 0
+    if not isinstance(text, str) or not text.isascii() or not text.isdecimal() or len(text) > 20:
+        raise BadObject(f"resourceVersion {str(text)[:40]!r} is no decimal number")
+    return int(text)
+
+
+def _text(metadata: Json, field_name: str) -> str:
+    value = metadata.get(field_name, "")
+    if not isinstance(value, str):
+        raise BadObject(f"metadata.{field_name} is no string")
+    return value
+
+
+def _texts(metadata: Json, field_name: str) -> dict[str, str]:
+    value = metadata.get(field_name)
+    if value is None:
+        return _NO_LABELS
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        raise BadObject(f"metadata.{field_name} is no map of strings")
+    return value
+
+
+def record_of(resource: Resource, document: object) -> Record:
+    """The record of a parsed object, as it stands in a list or in a watch event.
+
+    :raises BadObject: where it has no usable metadata, or is of another kind.
+    """
+    if not isinstance(document, dict):
+        raise BadObject("the object is no JSON object")
+    kind = document.pop("kind", None)
+    document.pop("apiVersion", None)
+    if kind not in (None, "", resource.kind):
+        raise BadObject(f"kind is {str(kind)[:60]!r}, not {resource.kind}")
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict):
+        raise BadObject("the object has no metadata")
+    name, namespace = _text(metadata, "name"), _text(metadata, "namespace")
+    if not name or "/" in name or "/" in namespace:
+        raise BadObject(f"metadata.name {name[:80]!r} is no name")
+    if bool(namespace) != resource.namespaced:
+        raise BadObject(f"{resource.kind} {name[:80]!r} has namespace {namespace[:80]!r}")
+    annotations = _texts(metadata, "annotations")
+    source = annotations.get(SOURCE, "") if annotations.get(REFLECTED) == "true" else None
+    labels = _texts(metadata, "labels")
+    if source is None and labels.get(REFLECTED) == "true":
+        source = ""
+    try:
+        body = orjson.dumps(document)
+    except orjson.JSONEncodeError as error:
+        raise BadObject(f"{resource.kind} {name[:80]!r} cannot be kept: {error}") from None
+    return Record(
+        namespace=namespace,
+        name=name,
+        uid=_text(metadata, "uid"),
+        version=parse_version(metadata.get("resourceVersion")),
+        body=body,
+        labels=labels,
+        source=source,
+    )
+
+
+def full_body(resource: Resource, record: Record) -> bytes:
+    """The object with ``kind`` and ``apiVersion``, as GET answers it and watch events carry it."""
+    return b'{"kind":"%s","apiVersion":"%s",%s' % (
+        resource.kind.encode(),
+        resource.api_version.encode(),
+        record.body[1:],
+    )

@@ -1,0 +1,261 @@
+"""The Service that drives a list-watch machine: one resource of one API into one store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..kube.lists import decode_list
+from ..kube.objects import BadObject
+from ..kube.watchevents import Bookmark, LineSplitter, decode_event
+from ..store.versioned import Store
+from .machine import Abandon, Apply, Effect, List, ListWatch, Replace, Timing, Trouble, Watch
+
+#: The longest line of a watch that is kept, in bytes; etcd refuses objects above 1.5 MB.
+MAX_LINE = 8 * 1024 * 1024
+
+
+class Stoppable(Protocol):
+    def stop(self) -> None: ...
+
+
+class Api(Protocol):
+    """What the Informer needs of a client; errors are ApiError or the transport's own."""
+
+    def list(self, resource: Any, /, **asked: Any) -> Coroutine[Deferred[Any], Any, bytes]: ...
+
+    def watch(self, resource: Any, /, **asked: Any) -> Coroutine[Deferred[Any], Any, Stoppable]: ...
+
+
+@dataclass(slots=True)
+class Stats:
+    """What one Informer did; times are the reactor's seconds."""
+
+    lists: int = 0
+    watches: int = 0
+    events: int = 0
+    bookmarks: int = 0
+    bad_objects: int = 0
+    troubles: int = 0
+    heard_at: float | None = None
+    connected: bool = False
+
+
+class Informer(Service):
+    """Keeps ``store`` equal to what ``api`` serves while it runs.
+
+    :param source: the name that log lines give the API.
+    :param random: a draw from [0, 1).
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        api: Api,
+        store: Store,
+        *,
+        random: Callable[[], float],
+        source: str,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        timing: Timing | None = None,
+    ) -> None:
+        self.store = store
+        self.source = source
+        self.stats = Stats()
+        self._reactor = reactor
+        self._api = api
+        self._scope = {
+            "namespace": namespace,
+            "label_selector": label_selector,
+            "field_selector": field_selector,
+        }
+        self._random = random
+        self._timing = timing
+        self._machine = ListWatch(random, timing)
+        self._timer: IDelayedCall | None = None
+        self._asking: Deferred[None] | None = None
+        self._stream: Stoppable | None = None
+        self._failing = False
+
+    def startService(self) -> None:
+        super().startService()
+        self._machine = ListWatch(self._random, self._timing)
+        self._carry_out(self._machine.start(self._reactor.seconds()))
+
+    def stopService(self) -> None:
+        super().stopService()
+        self._abandon()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case List() | Watch():
+                    self._ask(effect)
+                case Replace(records, version):
+                    self.store.replace(records, version)
+                    self._recovered(f"listed {len(records)} objects")
+                case Apply(event):
+                    if isinstance(event, Bookmark):
+                        self.stats.bookmarks += 1
+                        self.store.advance(event.version)
+                    else:
+                        self.stats.events += 1
+                        self.store.apply(event.type, event.record)
+                case Abandon():
+                    self._abandon()
+                case Trouble(error, delay):
+                    self._troubled(error, delay)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        """One timer, moved only when it would fire too late: the deadline moves with every byte."""
+        deadline = self._machine.deadline
+        if not self.running or deadline == float("inf"):
+            return
+        if self._timer is not None:
+            if self._timer.getTime() <= deadline:
+                return
+            self._timer.cancel()
+        delay = max(0.0, deadline - self._reactor.seconds())
+        self._timer = self._reactor.callLater(delay, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        self._carry_out(self._machine.deadline_passed(self._reactor.seconds()))
+
+    def _ask(self, effect: List | Watch) -> None:
+        self._abandon()
+        if isinstance(effect, List):
+            self.stats.lists += not effect.continue_token
+            asking = Deferred.fromCoroutine(self._list(effect))
+        else:
+            self.stats.watches += 1
+            asking = Deferred.fromCoroutine(self._watch(effect))
+        if not asking.called:
+            self._asking = asking
+        asking.addErrback(self._failed, effect.request)
+
+    async def _list(self, effect: List) -> None:
+        resource = self.store.resource
+        body = await self._api.list(
+            resource, limit=effect.limit, continue_token=effect.continue_token, **self._scope
+        )
+        self._asking = None
+        self._heard()
+        page = decode_list(resource, body)
+        for reason in page.bad:
+            self._bad(reason)
+        self._carry_out(self._machine.page(effect.request, page, self._reactor.seconds()))
+
+    async def _watch(self, effect: Watch) -> None:
+        splitter = LineSplitter(MAX_LINE)
+
+        def received(data: bytes) -> None:
+            self._received(effect.request, splitter, data)
+
+        def ended(error: Exception | None) -> None:
+            self._ended(effect.request, error)
+
+        stream = await self._api.watch(
+            self.store.resource,
+            resource_version=str(effect.version),
+            timeout_seconds=effect.timeout_seconds,
+            on_data=received,
+            on_end=ended,
+            **self._scope,
+        )
+        self._asking = None
+        self._stream = stream
+        self._heard()
+        self._carry_out(self._machine.opened(effect.request, self._reactor.seconds()))
+        self._recovered("watching")
+
+    def _received(self, request: int, splitter: LineSplitter, data: bytes) -> None:
+        now = self._reactor.seconds()
+        self._heard()
+        self._machine.data(request, now)
+        too_long = splitter.too_long
+        for line in splitter.feed(data):
+            try:
+                event = decode_event(self.store.resource, line)
+            except BadObject as error:
+                self._bad(str(error))
+            else:
+                self._carry_out(self._machine.event(request, event, now))
+        for _ in range(splitter.too_long - too_long):
+            self._bad(f"a line of the watch is longer than {MAX_LINE} bytes")
+
+    def _ended(self, request: int, error: Exception | None) -> None:
+        self._stream = None
+        now = self._reactor.seconds()
+        if error is None:
+            self._carry_out(self._machine.ended(request, now))
+        else:
+            self._carry_out(self._machine.failed(request, error, now))
+
+    def _failed(self, failure: Failure, request: int) -> None:
+        if failure.check(CancelledError):
+            return
+        self._asking = None
+        error = failure.value
+        assert isinstance(error, Exception)
+        self._carry_out(self._machine.failed(request, error, self._reactor.seconds()))
+
+    def _abandon(self) -> None:
+        asking, self._asking = self._asking, None
+        stream, self._stream = self._stream, None
+        if asking is not None:
+            asking.cancel()
+        if stream is not None:
+            stream.stop()
+
+    def _heard(self) -> None:
+        self.stats.heard_at = self._reactor.seconds()
+
+    def _bad(self, reason: str) -> None:
+        self.stats.bad_objects += 1
+        self.log.warn(
+            "{source}: {resource}: skipped: {reason}",
+            source=self.source,
+            resource=self.store.resource.plural,
+            reason=reason,
+        )
+
+    def _recovered(self, what: str) -> None:
+        self.stats.connected = True
+        level = self.log.info if self._failing else self.log.debug
+        level(
+            "{source}: {resource}: {what}",
+            source=self.source,
+            resource=self.store.resource.plural,
+            what=what,
+        )
+        self._failing = False
+
+    def _troubled(self, error: Exception, delay: float) -> None:
+        self.stats.troubles += 1
+        self.stats.connected = False
+        # The first failure in a row is news, the retries are not.
+        level = self.log.debug if self._failing else self.log.warn
+        level(
+            "{source}: {resource}: {error}; again in {delay:.1f} s",
+            source=self.source,
+            resource=self.store.resource.plural,
+            error=str(error) or type(error).__name__,
+            delay=delay,
+        )
+        self._failing = True

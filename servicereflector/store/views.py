@@ -1,0 +1,151 @@
+"""Views of a store: what one filter shows of its changes, shared by all who ask in the same words.
+
+A view decides once for each change whether and as what it is seen. A reader is nothing but a
+position in the log, so a slow one costs nothing, and a thousand at the same place read the same
+bytes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from ..kube.objects import Record
+from ..kube.selectors import FieldSelector, LabelSelector
+from ..kube.status import ApiError, expired_watch
+from ..kube.watchevents import EventType, encode_event
+from .history import Change
+from .versioned import Predicate, Store
+
+#: Bytes that one read returns at most, unless a single event is larger.
+MAX_READ = 256 * 1024
+
+_JOINED_KEPT = 8
+
+EVERY_LABEL = LabelSelector()
+EVERY_FIELD = FieldSelector()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a request asks for.
+
+    :ivar namespace: ``""`` for all of them.
+    """
+
+    namespace: str = ""
+    labels: LabelSelector = EVERY_LABEL
+    fields: FieldSelector = EVERY_FIELD
+
+    def matches(self, record: Record) -> bool:
+        return (
+            (not self.namespace or record.namespace == self.namespace)
+            and self.labels.matches(record.labels)
+            and self.fields.matches(record.namespace, record.name)
+        )
+
+
+@dataclass(slots=True)
+class Cursor:
+    """A reader's place: what lies before it has been read."""
+
+    epoch: int
+    position: int
+
+
+class View:
+    """One filter over one store."""
+
+    def __init__(self, store: Store, predicate: Predicate) -> None:
+        self._store = store
+        self._predicate = predicate
+        self._frames: dict[int, bytes] = {}
+        self._joined: OrderedDict[tuple[int, int], tuple[bytes, int]] = OrderedDict()
+
+    def cursor(self, version: int | None = None) -> Cursor:
+        """A place behind everything up to ``version``, by default behind everything.
+
+        :raises ApiError: 410, where the history no longer reaches back to it.
+        """
+        store = self._store
+        position = store.history.end if version is None else store.position_after(version)
+        return Cursor(store.epoch, position)
+
+    def initial(self) -> bytes:
+        """The current state as ADDED events."""
+        selection = self._store.select(self._predicate)
+        resource = self._store.resource
+        return b"".join(
+            encode_event(resource, EventType.ADDED, record) for record in selection.records
+        )
+
+    def read(self, cursor: Cursor) -> bytes:
+        """The next events, and move the cursor behind them; ``b""`` if there are none yet.
+
+        :raises ApiError: 410, if the cursor's place is no longer in the history.
+        """
+        history = self._store.history
+        self.check(cursor)
+        end = history.end
+        if cursor.position == end:
+            return b""
+        place = (cursor.position, end)
+        known = self._joined.get(place)
+        if known is None:
+            known = self._join(*place)
+            self._joined[place] = known
+            if len(self._joined) > _JOINED_KEPT:
+                self._joined.popitem(last=False)
+        data, cursor.position = known
+        return data
+
+    def check(self, cursor: Cursor) -> None:
+        """
+        :raises ApiError: 410, if the cursor's place is no longer in the history.
+        """
+        gone = self.lost(cursor)
+        if gone is not None:
+            raise gone
+
+    def lost(self, cursor: Cursor) -> ApiError | None:
+        store = self._store
+        if cursor.epoch == store.epoch and cursor.position >= store.history.start:
+            return None
+        return expired_watch(store.version, store.floor)
+
+    def at_end(self, cursor: Cursor) -> bool:
+        return cursor.position == self._store.history.end
+
+    def _join(self, position: int, end: int) -> tuple[bytes, int]:
+        pieces, size = [], 0
+        while position < end and size < MAX_READ:
+            frame = self._frame(position)
+            pieces.append(frame)
+            size += len(frame)
+            position += 1
+        return b"".join(pieces), position
+
+    def _frame(self, position: int) -> bytes:
+        frame = self._frames.get(position)
+        if frame is None:
+            change = self._store.history.at(position)
+            seen = self.seen_as(change)
+            frame = b"" if seen is None else change.encoded(self._store.resource, seen)
+            self._frames[position] = frame
+            self._forget()
+        return frame
+
+    def _forget(self) -> None:
+        """Drop the frames that left the window, when they are as many as those inside."""
+        history = self._store.history
+        if len(self._frames) > 2 * (history.end - history.start) + 64:
+            start = history.start
+            self._frames = {p: frame for p, frame in self._frames.items() if p >= start}
+
+    def seen_as(self, change: Change) -> EventType | None:
+        """As what the change is seen from here: a change of labels can move an object in or out."""
+        before = change.old is not None and self._predicate(change.old)
+        after = change.new is not None and self._predicate(change.new)
+        if after:
+            return EventType.MODIFIED if before else EventType.ADDED
+        return EventType.DELETED if before else None
