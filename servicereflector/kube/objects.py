@@ -24,7 +24,7 @@ class BadObject(Exception):
 
 
 def key_of(namespace: str, name: str) -> str:
-    """etcd's key below the resource's prefix. Lists are sorted by it, so ``a-b/x`` precedes ``a/x``."""
+    """etcd's key below the resource's prefix: lists go by it, so ``a-b/x`` precedes ``a/x``."""
     return f"{namespace}/{name}" if namespace else name
 
 

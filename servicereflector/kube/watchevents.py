@@ -26,7 +26,7 @@ class EventType(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class ObjectEvent:
-    """An object was added, changed or deleted; a deletion carries the last state under its version."""
+    """An object was added, changed or deleted; a deletion carries its last state."""
 
     type: EventType
     record: Record

@@ -89,12 +89,12 @@ class Informer(Service):
         self._failing = False
 
     def startService(self) -> None:
-        super().startService()
+        Service.startService(self)
         self._machine = ListWatch(self._random, self._timing)
         self._carry_out(self._machine.start(self._reactor.seconds()))
 
     def stopService(self) -> None:
-        super().stopService()
+        Service.stopService(self)
         self._abandon()
         if self._timer is not None:
             self._timer.cancel()
@@ -178,6 +178,10 @@ class Informer(Service):
             on_end=ended,
             **self._scope,
         )
+        if effect.request != self._machine.request:
+            # The body came with the headers, and its end has led to the next request already.
+            stream.stop()
+            return
         self._asking = None
         self._stream = stream
         self._heard()
@@ -186,7 +190,9 @@ class Informer(Service):
 
     def _received(self, request: int, splitter: LineSplitter, data: bytes) -> None:
         now = self._reactor.seconds()
+        self._asking = None
         self._heard()
+        self._machine.opened(request, now)
         self._machine.data(request, now)
         too_long = splitter.too_long
         for line in splitter.feed(data):
@@ -200,8 +206,9 @@ class Informer(Service):
             self._bad(f"a line of the watch is longer than {MAX_LINE} bytes")
 
     def _ended(self, request: int, error: Exception | None) -> None:
-        self._stream = None
+        self._stream = self._asking = None
         now = self._reactor.seconds()
+        self._machine.opened(request, now)
         if error is None:
             self._carry_out(self._machine.ended(request, now))
         else:

@@ -127,6 +127,7 @@ class ListWatch:
     Give it inputs with the time, carry out the effects in order, and call :meth:`deadline_passed`
     at :attr:`deadline`, which every input may move.
 
+    :ivar request: the number of the request under way.
     :param random: a draw from [0, 1).
     """
 
@@ -136,7 +137,7 @@ class ListWatch:
         self._random = random
         self._timing = timing or Timing()
         self._backoff = Backoff(random)
-        self._request = 0
+        self.request = 0
         self._version = 0  # to watch from; 0 asks for a list
         self._limit = PAGE_LIMIT
         self._records: list[Record] = []
@@ -147,7 +148,7 @@ class ListWatch:
         return self._list(now)
 
     def page(self, request: int, page: ListPage, now: float) -> list[Effect]:
-        if request != self._request or self.state is not State.LISTING:
+        if request != self.request or self.state is not State.LISTING:
             return []
         self._records += page.records
         if page.continue_token:
@@ -163,7 +164,7 @@ class ListWatch:
 
     def opened(self, request: int, now: float) -> list[Effect]:
         """The server accepted the watch."""
-        if request == self._request and self.state is State.OPENING:
+        if request == self.request and self.state is State.OPENING:
             self.state = State.STREAMING
             self._opened_at, self._events = now, 0
             self.deadline = now + self._timing.idle
@@ -171,12 +172,12 @@ class ListWatch:
 
     def data(self, request: int, now: float) -> list[Effect]:
         """Bytes arrived, whatever they are."""
-        if request == self._request and self.state is State.STREAMING:
+        if request == self.request and self.state is State.STREAMING:
             self.deadline = now + self._timing.idle
         return []
 
     def event(self, request: int, event: WatchEvent, now: float) -> list[Effect]:
-        if request != self._request or self.state is not State.STREAMING:
+        if request != self.request or self.state is not State.STREAMING:
             return []
         self._events += 1
         if isinstance(event, ErrorEvent):
@@ -187,7 +188,7 @@ class ListWatch:
 
     def ended(self, request: int, now: float) -> list[Effect]:
         """The stream ended as HTTP says it should."""
-        if request != self._request or self.state is not State.STREAMING:
+        if request != self.request or self.state is not State.STREAMING:
             return []
         if not self._events and now - self._opened_at < self._timing.shortest_watch:
             return self._failed(VeryShortWatch("the watch ended at once"), now)
@@ -195,7 +196,7 @@ class ListWatch:
 
     def failed(self, request: int, error: Exception, now: float) -> list[Effect]:
         """The request failed, or its stream broke."""
-        if request != self._request or self.state in (State.WAITING, State.IDLE):
+        if request != self.request or self.state in (State.WAITING, State.IDLE):
             return []
         return self._failed(error, now)
 
@@ -206,7 +207,7 @@ class ListWatch:
             return self._watch(now) if self._version else self._list(now)
         seconds = self._timing.idle
         return [
-            Abandon(self._request),
+            Abandon(self.request),
             *self._failed(Idle(f"nothing arrived for {seconds:g} s"), now),
         ]
 
@@ -217,22 +218,22 @@ class ListWatch:
 
     def _ask_page(self, continue_token: str, now: float) -> List:
         self._begin(State.LISTING, now)
-        return List(self._request, continue_token, self._limit)
+        return List(self.request, continue_token, self._limit)
 
     def _watch(self, now: float) -> list[Effect]:
         self._begin(State.OPENING, now)
         shortest, longest = self._timing.watch
         seconds = shortest + int((longest - shortest) * self._random())
-        return [Watch(self._request, self._version, seconds)]
+        return [Watch(self.request, self._version, seconds)]
 
     def _begin(self, state: State, now: float) -> None:
         self.state = state
-        self._request += 1
+        self.request += 1
         self.deadline = now + self._timing.idle
 
     def _wait(self, until: float) -> None:
         self.state = State.WAITING
-        self._request += 1
+        self.request += 1
         self.deadline = until
 
     def _failed(self, error: Exception, now: float) -> list[Effect]:

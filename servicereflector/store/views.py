@@ -8,6 +8,7 @@ bytes.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..kube.objects import Record
@@ -71,22 +72,32 @@ class View:
         position = store.history.end if version is None else store.position_after(version)
         return Cursor(store.epoch, position)
 
-    def initial(self) -> bytes:
-        """The current state as ADDED events."""
+    def initial(self) -> Iterator[bytes]:
+        """The current state as ADDED events, in pieces that are encoded when they are asked for."""
         selection = self._store.select(self._predicate)
-        resource = self._store.resource
-        return b"".join(
-            encode_event(resource, EventType.ADDED, record) for record in selection.records
-        )
+        return self._encode(selection.records)
+
+    def _encode(self, records: tuple[Record, ...]) -> Iterator[bytes]:
+        pieces, size = [], 0
+        for record in records:
+            frame = encode_event(self._store.resource, EventType.ADDED, record)
+            pieces.append(frame)
+            size += len(frame)
+            if size >= MAX_READ:
+                yield b"".join(pieces)
+                pieces, size = [], 0
+        if pieces:
+            yield b"".join(pieces)
 
     def read(self, cursor: Cursor) -> bytes:
         """The next events, and move the cursor behind them; ``b""`` if there are none yet.
 
         :raises ApiError: 410, if the cursor's place is no longer in the history.
         """
-        history = self._store.history
-        self.check(cursor)
-        end = history.end
+        gone = self.lost(cursor)
+        if gone is not None:
+            raise gone
+        end = self._store.history.end
         if cursor.position == end:
             return b""
         place = (cursor.position, end)
@@ -99,15 +110,8 @@ class View:
         data, cursor.position = known
         return data
 
-    def check(self, cursor: Cursor) -> None:
-        """
-        :raises ApiError: 410, if the cursor's place is no longer in the history.
-        """
-        gone = self.lost(cursor)
-        if gone is not None:
-            raise gone
-
     def lost(self, cursor: Cursor) -> ApiError | None:
+        """The 410 to answer, if the cursor's place is no longer in the history."""
         store = self._store
         if cursor.epoch == store.epoch and cursor.position >= store.history.start:
             return None

@@ -13,6 +13,8 @@ readonly BUILT=(kube-apiserver kube-controller-manager kube-proxy kubectl)
 readonly CACHE="${SERVICE_REFLECTOR_ENVTEST_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/service-reflector}"
 readonly ROOT="$CACHE/envtest"
 readonly BIN="$ROOT/$VERSION/bin"
+work=''   # where all is fetched and built, removed at the end
+staged='' # the finished binaries beside their place, until they are renamed into it
 
 say() { printf 'envtest: %s\n' "$*"; }
 fail() { printf 'envtest: error: %s\n' "$*" >&2; exit 1; }
@@ -23,11 +25,16 @@ runs() { # runs PROGRAM: whether it is there and of a version that it can tell
   [[ -x $1 ]] && "$1" "${tell[@]}" >/dev/null 2>&1
 }
 
-complete() {
+all_there() {
   local name
   for name in "${BUILT[@]}" etcd; do
     runs "$BIN/$name" || return 1
   done
+}
+
+clean_up() {
+  cd / # out of the folder to be removed
+  rm -rf "$work" "$staged"
 }
 
 as_root() {
@@ -55,8 +62,9 @@ install_tools() { # the build's own needs; nothing is asked of root when they ar
   fi
 }
 
-# apt with sources, lists and cache of its own below $work: the machine's are not touched.
-apt() {
+# private_apt TOOL ARGUMENT...: apt with sources, lists and cache of its own below $work; the
+# machine's are not touched, and no root is needed.
+private_apt() {
   local tool=$1
   shift
   "$tool" -q -o Dir::Etc::SourceList="$work/apt/sources.list" -o Dir::Etc::SourceParts=- \
@@ -82,14 +90,15 @@ fetch() { # the sources to $work/source/kubernetes-*, etcd to $work/bin
   local version
   mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$work/source" "$work/etcd"
   write_sources
-  apt apt-get update || fail "apt-get update failed"
-  version=$(apt apt-cache showsrc --only-source kubernetes |
-    sed -n "s/^Version: //p" | grep -E "(^|really)${VERSION//./\\.}-" | head -n 1) ||
+  private_apt apt-get update || fail "apt-get update failed"
+  version=$(private_apt apt-cache showsrc --only-source kubernetes |
+    sed -n 's/^Version: //p' | grep -E "(^|really)${VERSION//./\\.}-" | head -n 1) ||
     fail "no source package kubernetes $VERSION in this machine's archives: it is Debian 12's"
   cd "$work/source"
-  apt apt-get source --only-source "kubernetes=$version" || fail "could not fetch kubernetes $version"
+  private_apt apt-get source --only-source "kubernetes=$version" ||
+    fail "could not fetch kubernetes $version"
   cd "$work/etcd"
-  apt apt-get download etcd-server || fail "could not fetch etcd-server"
+  private_apt apt-get download etcd-server || fail "could not fetch etcd-server"
   dpkg-deb --extract etcd-server_*.deb .
   install -m 0755 usr/bin/etcd "$work/bin/etcd"
 }
@@ -115,9 +124,7 @@ END
 }
 
 publish() { # copied beside its place first: the rename is then within one file system
-  local staged
   staged=$(mktemp -d "$ROOT/.$VERSION.XXXXXX")
-  trap 'rm -rf "$work" "$staged"' EXIT
   chmod 0755 "$staged"
   cp -R "$work/bin" "$staged/bin"
   rm -rf "${ROOT:?}/$VERSION"
@@ -130,25 +137,27 @@ if [[ -n ${KUBEBUILDER_ASSETS:-} ]]; then
     printf '%s\n' "$KUBEBUILDER_ASSETS"
     exit 0
   fi
-  say "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS lacks kube-apiserver or etcd; building $VERSION"
+  say "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS lacks kube-apiserver or etcd; $VERSION is used"
 fi
 
-if ! complete; then
+if ! all_there; then
   command -v apt-get >/dev/null || fail "needs Debian 12, or KUBEBUILDER_ASSETS set (no apt-get here)"
   mkdir -p "$ROOT"
   exec 9>"$ROOT/.lock"
   flock 9 # of two builds at once, the second finds the first one's binaries
-  if ! complete; then
-    work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
+  if ! all_there; then
+    trap clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
+    work=$(mktemp -d)
     mkdir "$work/bin" "$work/apt"
-    (install_tools && fetch && build)
+    install_tools
+    fetch
+    build
     publish
-    complete || fail "the binaries in $BIN do not run"
+    all_there || fail "the binaries in $BIN do not run"
   fi
 fi
 
-say "etcd, ${BUILT[*]} $VERSION are in"
+say "Kubernetes $VERSION (${BUILT[*]}) and etcd are in"
 printf '%s\n' "$BIN"

@@ -1,0 +1,1 @@
+"""How the program talks to an API: kubeconfig and credentials, TLS, and the HTTP client."""

@@ -1,0 +1,196 @@
+"""Where an API is and how to prove who one is: a value, and the TLS policy that it describes.
+
+Knows nothing of kubeconfig files, of tokens that change, or of HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from OpenSSL import SSL
+from OpenSSL.crypto import FILETYPE_PEM, load_privatekey
+from OpenSSL.crypto import Error as CryptoError
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import (
+    Certificate,
+    CertificateOptions,
+    KeyPair,
+    PrivateCertificate,
+    optionsForClientTLS,
+    trustRootFromCertificates,
+)
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
+
+_PEM_CERTIFICATE = re.compile(
+    rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
+)
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used: one line, which says what is wrong and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach one API server at one moment.
+
+    :ivar url: ``scheme://host[:port][/prefix]``, as :func:`parse_url` returns it.
+    :ivar ca: the certificates to trust, PEM; None trusts the system's.
+    :ivar insecure: skip the verification of the server's certificate.
+    :ivar certificate: the client's certificate and its chain, PEM; with ``private_key``.
+    :ivar server_name: the name that the server's certificate is for, where it is not the host.
+    :ivar token: the bearer token, without the word Bearer.
+    """
+
+    url: str
+    ca: bytes | None = field(default=None, repr=False)
+    insecure: bool = False
+    certificate: bytes | None = field(default=None, repr=False)
+    private_key: bytes | None = field(default=None, repr=False)
+    server_name: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def tls(self) -> tuple[object, ...]:
+        """What two Connections must have in common to share a TLS policy and its connections."""
+        return (self.ca, self.insecure, self.certificate, self.private_key, self.server_name)
+
+    @property
+    def server(self) -> str:
+        """``host[:port]``, for messages."""
+        return urlsplit(self.url).netloc
+
+
+def parse_url(text: str) -> str:
+    """The URL of an API, checked, without a slash at its end.
+
+    :raises ConfigError: for anything but ``http[s]://host[:port][/prefix]``. The message repeats
+        nothing that stands before an ``@``: that is a password.
+    """
+    text = text.strip()
+    try:
+        parts = urlsplit(text)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if "@" in text:
+        raise ConfigError("a URL with a user name or password in it is not taken")
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError(f"not a URL of the form http[s]://host[:port][/path]: {text!r}")
+    if parts.query or parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigError(f"a URL of an API has no query, fragment, space or control: {text!r}")
+    return text.rstrip("/")
+
+
+def tls_policy(connection: Connection) -> IPolicyForHTTPS:
+    """The policy that verifies the server, and shows the client's certificate, as told.
+
+    TLS 1.2 is the least that it speaks: Twisted's own lower limit.
+
+    :raises ConfigError: where the PEM texts do not hold what they should.
+    """
+    own, options = _own(connection)
+    if connection.insecure:
+        if own is not None:
+            options.update(privateKey=own.privateKey.original, certificate=own.original)
+        return _Policy(connection.server_name, _Unverified(CertificateOptions(**options)).creator)
+    # None is Twisted's way to say: the platform's trust roots.
+    trust = (
+        None
+        if connection.ca is None
+        else trustRootFromCertificates(_certificates(connection.ca, "certificate authority"))
+    )
+
+    def verified(name: str) -> IOpenSSLClientConnectionCreator:
+        return optionsForClientTLS(
+            name,
+            trustRoot=trust,
+            clientCertificate=own,
+            extraCertificateOptions=dict(options),
+        )
+
+    return _Policy(connection.server_name, verified)
+
+
+@implementer(IPolicyForHTTPS)
+class _Policy:
+    """Makes the options of a host once.
+
+    An Agent asks for them at every request, and each new OpenSSL context parses all of its trust
+    roots again.
+    """
+
+    def __init__(self, server_name: str | None, creator: Any) -> None:
+        self._server_name = server_name
+        self._creator = creator
+        self._made: dict[str, IOpenSSLClientConnectionCreator] = {}
+
+    def creatorForNetloc(self, hostname: bytes, _port: int) -> IOpenSSLClientConnectionCreator:
+        name = self._server_name or hostname.decode("ascii")
+        if name not in self._made:
+            self._made[name] = self._creator(name)
+        return self._made[name]
+
+
+class _Unverified:
+    """TLS to whomever answers. ``optionsForClientTLS`` cannot be talked out of verifying."""
+
+    def __init__(self, options: CertificateOptions) -> None:
+        self._options = options
+
+    def creator(self, name: str) -> IOpenSSLClientConnectionCreator:
+        return _UnverifiedCreator(self._options, name)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _UnverifiedCreator:
+    def __init__(self, options: CertificateOptions, name: str) -> None:
+        self._options = options
+        self._name = name
+
+    def clientConnectionForTLS(
+        self,
+        _protocol: TLSMemoryBIOProtocol,
+    ) -> SSL.Connection:
+        connection = SSL.Connection(self._options.getContext(), None)
+        # An IP address is no server name (RFC 6066, section 3); a server behind a router that
+        # goes by the name is reached only with it, verified or not.
+        if not isIPAddress(self._name) and not isIPv6Address(self._name):
+            connection.set_tlsext_host_name(self._name.encode("idna"))
+        return connection
+
+
+def _certificates(pem: bytes, what: str) -> list[Certificate]:
+    try:
+        found = [Certificate.loadPEM(block) for block in _PEM_CERTIFICATE.findall(pem)]
+    except (CryptoError, ValueError):
+        raise ConfigError(f"the {what} holds a damaged certificate") from None
+    if not found:
+        raise ConfigError(f"the {what} holds no certificate in PEM form")
+    return found
+
+
+def _own(connection: Connection) -> tuple[PrivateCertificate | None, dict[str, Any]]:
+    """The client's certificate and key, and the options that carry the rest of its chain."""
+    if connection.certificate is None and connection.private_key is None:
+        return None, {}
+    if connection.certificate is None or connection.private_key is None:
+        raise ConfigError("a client certificate needs its private key, and the key its certificate")
+    leaf, *chain = _certificates(connection.certificate, "client certificate")
+    try:
+        # Without a passphrase OpenSSL would ask the terminal for that of an encrypted key.
+        key = KeyPair(load_privatekey(FILETYPE_PEM, connection.private_key, b""))
+    except (CryptoError, ValueError):
+        raise ConfigError("the client's private key is encrypted or damaged") from None
+    own = PrivateCertificate.fromCertificateAndKeyPair(leaf, key)
+    try:
+        own.options().getContext()
+    except (SSL.Error, CryptoError):
+        raise ConfigError("the client certificate and its private key do not match") from None
+    return own, {"extraCertChain": [one.original for one in chain]} if chain else {}

@@ -1,0 +1,64 @@
+"""Why a request brought no usable answer, in words for a log line or a status page.
+
+An answer that the API gave and meant is an :class:`~servicereflector.kube.status.ApiError`;
+everything else that can go wrong with a request is a :class:`TransportError` of this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from OpenSSL import SSL
+from service_identity import VerificationError
+from twisted.internet.defer import CancelledError
+from twisted.python.failure import Failure
+
+
+class TransportError(Exception):
+    """No answer came, or none that can be used. The text names the server, never a credential."""
+
+
+class RequestTimedOut(TransportError):
+    """The deadline of the whole request ran out; its connection was dropped."""
+
+
+class BodyTooLarge(TransportError):
+    """The answer's body, decompressed, is larger than the client takes; it was dropped."""
+
+
+class BadAnswer(TransportError):
+    """The server answered with success, and with something that no Kubernetes API says."""
+
+
+def transport_error(server: str, error: BaseException | Failure) -> Exception:
+    """What to raise for an error of Twisted's HTTP client.
+
+    A cancellation stays a :class:`CancelledError`, in however many layers Twisted wrapped it.
+    """
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, TransportError | CancelledError):
+            return cause
+    return TransportError(f"{server}: {'; '.join(dict.fromkeys(map(_words, causes)))}")
+
+
+def _causes(error: BaseException | Failure | None) -> Iterator[BaseException]:
+    """The innermost errors: ResponseFailed and its like carry a list of Failures, and nest."""
+    if isinstance(error, Failure):
+        error = error.value
+    reasons = getattr(error, "reasons", None)
+    if reasons:
+        for reason in reasons:
+            yield from _causes(reason)
+    elif error is not None:
+        yield error
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, VerificationError):
+        return "the server's certificate is for another name"
+    if isinstance(error, SSL.Error):
+        told = error.args[0] if error.args and isinstance(error.args[0], list) else []
+        return f"TLS: {', '.join(str(entry[-1]) for entry in told) or 'connection closed'}"
+    # Some carry what the server sent, of whatever length.
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,1 @@
+"""The Emitter: a Kubernetes API, for reading, over stores."""

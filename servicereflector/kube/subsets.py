@@ -1,0 +1,95 @@
+"""The subsets of an Endpoints object as a set, and back.
+
+A subset stands for the product of its addresses and its ports. kube-apiserver packs subsets anew on
+every write (pkg/api/v1/endpoints, RepackSubsets), so two Endpoints are equal when their sets are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+Json = dict[str, Any]
+
+
+class Port(NamedTuple):
+    name: str
+    number: int
+    protocol: str
+    app_protocol: str
+
+
+class Address(NamedTuple):
+    ip: str
+    hostname: str
+    ready: bool
+
+
+#: An address behind a port; the port is None where a subset names no ports at all.
+Endpoint = tuple[Address, Port | None]
+
+
+def flatten(subsets: object) -> frozenset[Endpoint]:
+    """The endpoints of ``subsets``; what is malformed is left out."""
+    found: set[Endpoint] = set()
+    for subset in subsets if isinstance(subsets, list) else ():
+        if not isinstance(subset, dict):
+            continue
+        ports: list[Port | None] = [_port(p) for p in subset.get("ports") or () if _is_port(p)]
+        for member, ready in (("addresses", True), ("notReadyAddresses", False)):
+            for address in subset.get(member) or ():
+                if isinstance(address, dict) and isinstance(address.get("ip"), str):
+                    told = Address(address["ip"], str(address.get("hostname") or ""), ready)
+                    found.update((told, port) for port in ports or [None])
+    return frozenset(found)
+
+
+def pack(endpoints: Iterable[Endpoint]) -> list[Json]:
+    """The fewest subsets that hold the endpoints, in a fixed order."""
+    behind: defaultdict[Port | None, set[Address]] = defaultdict(set)
+    for address, port in endpoints:
+        behind[port].add(address)
+    sharing: defaultdict[frozenset[Address], list[Port]] = defaultdict(list)
+    for port, addresses in behind.items():
+        ports = sharing[frozenset(addresses)] if port is not None else []
+        if port is not None:
+            ports.append(port)
+    packed = [_subset(addresses, sorted(ports)) for addresses, ports in sharing.items()]
+    if None in behind:
+        packed.append(_subset(behind[None], []))
+    return sorted(packed, key=repr)
+
+
+def _is_port(port: object) -> bool:
+    return isinstance(port, dict) and isinstance(port.get("port"), int)
+
+
+def _port(port: Json) -> Port:
+    return Port(
+        str(port.get("name") or ""),
+        port["port"],
+        str(port.get("protocol") or "TCP"),
+        str(port.get("appProtocol") or ""),
+    )
+
+
+def _subset(addresses: Iterable[Address], ports: list[Port]) -> Json:
+    subset: Json = {}
+    for member, ready in (("addresses", True), ("notReadyAddresses", False)):
+        chosen = sorted(a for a in addresses if a.ready is ready)
+        if chosen:
+            subset[member] = [
+                {"ip": a.ip, "hostname": a.hostname} if a.hostname else {"ip": a.ip} for a in chosen
+            ]
+    if ports:
+        subset["ports"] = [_port_document(port) for port in ports]
+    return subset
+
+
+def _port_document(port: Port) -> Json:
+    document: Json = {"name": port.name} if port.name else {}
+    document |= {"port": port.number, "protocol": port.protocol}
+    if port.app_protocol:
+        document["appProtocol"] = port.app_protocol
+    return document
