@@ -6,7 +6,9 @@ Knows nothing of kubeconfig files, of tokens that change, or of HTTP.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from OpenSSL import SSL
 from OpenSSL.crypto import FILETYPE_PEM, load_privatekey
 from OpenSSL.crypto import Error as CryptoError
 from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.error import VerifyError
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import (
     Certificate,
@@ -71,20 +74,26 @@ def parse_url(text: str) -> str:
     """The URL of an API, checked, without a slash at its end.
 
     :raises ConfigError: for anything but ``http[s]://host[:port][/prefix]``. The message repeats
-        nothing that stands before an ``@``: that is a password.
+        neither what stands before an ``@`` nor a query: there passwords and tokens are found.
     """
     text = text.strip()
     try:
         parts = urlsplit(text)
-        host, _port = parts.hostname, parts.port
+        usable = bool(parts.hostname) and parts.port != 0 and not parts.netloc.endswith(":")
     except ValueError:
-        host, parts = None, urlsplit("")
+        parts, usable = urlsplit(""), False
     if "@" in text:
         raise ConfigError("a URL with a user name or password in it is not taken")
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigError(f"not a URL of the form http[s]://host[:port][/path]: {text!r}")
-    if parts.query or parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
-        raise ConfigError(f"a URL of an API has no query, fragment, space or control: {text!r}")
+    if "?" in text or "#" in text:
+        raise ConfigError("a URL with a query or a fragment is not taken")
+    if (
+        parts.scheme not in ("http", "https")
+        or not usable
+        or not text.isascii()
+        or not text.isprintable()
+        or " " in text
+    ):
+        raise ConfigError(f"not of the form http[s]://host[:port][/path]: {text[:100]!r}")
     return text.rstrip("/")
 
 
@@ -99,7 +108,9 @@ def tls_policy(connection: Connection) -> IPolicyForHTTPS:
     if connection.insecure:
         if own is not None:
             options.update(privateKey=own.privateKey.original, certificate=own.original)
-        return _Policy(connection.server_name, _Unverified(CertificateOptions(**options)).creator)
+        return _Policy(
+            connection.server_name, partial(_UnverifiedCreator, CertificateOptions(**options))
+        )
     # None is Twisted's way to say: the platform's trust roots.
     trust = (
         None
@@ -126,7 +137,11 @@ class _Policy:
     roots again.
     """
 
-    def __init__(self, server_name: str | None, creator: Any) -> None:
+    def __init__(
+        self,
+        server_name: str | None,
+        creator: Callable[[str], IOpenSSLClientConnectionCreator],
+    ) -> None:
         self._server_name = server_name
         self._creator = creator
         self._made: dict[str, IOpenSSLClientConnectionCreator] = {}
@@ -138,18 +153,10 @@ class _Policy:
         return self._made[name]
 
 
-class _Unverified:
-    """TLS to whomever answers. ``optionsForClientTLS`` cannot be talked out of verifying."""
-
-    def __init__(self, options: CertificateOptions) -> None:
-        self._options = options
-
-    def creator(self, name: str) -> IOpenSSLClientConnectionCreator:
-        return _UnverifiedCreator(self._options, name)
-
-
 @implementer(IOpenSSLClientConnectionCreator)
 class _UnverifiedCreator:
+    """TLS to whomever answers. ``optionsForClientTLS`` cannot be talked out of verifying."""
+
     def __init__(self, options: CertificateOptions, name: str) -> None:
         self._options = options
         self._name = name
@@ -188,9 +195,8 @@ def _own(connection: Connection) -> tuple[PrivateCertificate | None, dict[str, A
         key = KeyPair(load_privatekey(FILETYPE_PEM, connection.private_key, b""))
     except (CryptoError, ValueError):
         raise ConfigError("the client's private key is encrypted or damaged") from None
-    own = PrivateCertificate.fromCertificateAndKeyPair(leaf, key)
     try:
-        own.options().getContext()
-    except (SSL.Error, CryptoError):
+        own = PrivateCertificate.fromCertificateAndKeyPair(leaf, key)
+    except VerifyError:
         raise ConfigError("the client certificate and its private key do not match") from None
     return own, {"extraCertChain": [one.original for one in chain]} if chain else {}

@@ -39,7 +39,8 @@ def transport_error(server: str, error: BaseException | Failure) -> Exception:
     for cause in causes:
         if isinstance(cause, TransportError | CancelledError):
             return cause
-    return TransportError(f"{server}: {'; '.join(dict.fromkeys(map(_words, causes)))}")
+    # The first is what happened; those after it are what the parser made of that.
+    return TransportError(f"{server}: {_words(causes[0]) if causes else 'no answer'}")
 
 
 def _causes(error: BaseException | Failure | None) -> Iterator[BaseException]:

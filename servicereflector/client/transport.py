@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 
+from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred, succeed
@@ -72,7 +73,7 @@ class Transport:
         try:
             response: IResponse = await client.request(
                 method,
-                connection.url + target,
+                _Url.from_text(connection.url + target),
                 headers=headers,
                 data=body,
                 allow_redirects=False,
@@ -111,6 +112,17 @@ class Transport:
         pool.cachedConnectionTimeout = 0
         closed: Deferred[None] = pool.closeCachedConnections()
         return closed.addTimeout(_CLOSE_TIMEOUT, self._reactor).addErrback(lambda _: None)
+
+
+class _Url(EncodedURL):
+    """A URL that treq takes as it is.
+
+    Its usual way makes an internationalized name of the host, which fails for every IPv6 address
+    (python-hyper/hyperlink#188) and for names with underscores.
+    """
+
+    def to_uri(self) -> EncodedURL:
+        return self
 
 
 @implementer(IBodyProducer)

@@ -39,8 +39,9 @@ class Record:
     """One version of one object.
 
     :ivar version: metadata.resourceVersion as a number; 0 where the upstream tells none.
-    :ivar source: the name of the source that the object is a mirror of, ``""`` if it is a mirror
-        that names none, None if it is no mirror at all.
+    :ivar source: the source that the object mirrors by its annotations, ``""`` where they name
+        none; None where the program did not create the object.
+    :ivar reflected: whether it says by annotation or by label that it is a mirror.
     :ivar body: the JSON object without ``kind`` and ``apiVersion``, as a list holds its items.
     """
 
@@ -51,14 +52,11 @@ class Record:
     body: bytes = field(repr=False)
     labels: dict[str, str] = field(default_factory=dict, repr=False)
     source: str | None = None
+    reflected: bool = False
 
     @property
     def key(self) -> str:
         return key_of(self.namespace, self.name)
-
-    @property
-    def reflected(self) -> bool:
-        return self.source is not None
 
     def document(self) -> Json:
         """The object, parsed anew: the caller may change it."""
@@ -122,8 +120,6 @@ def record_of(resource: Resource, document: object) -> Record:
     annotations = _texts(metadata, "annotations")
     source = annotations.get(SOURCE, "") if annotations.get(REFLECTED) == "true" else None
     labels = _texts(metadata, "labels")
-    if source is None and labels.get(REFLECTED) == "true":
-        source = ""
     try:
         body = orjson.dumps(document)
     except orjson.JSONEncodeError as error:
@@ -136,6 +132,7 @@ def record_of(resource: Resource, document: object) -> Record:
         body=body,
         labels=labels,
         source=source,
+        reflected=source is not None or labels.get(REFLECTED) == "true",
     )
 
 

@@ -1,0 +1,52 @@
+PYTHON ?= python3
+ENGINE ?= docker
+IMAGE ?= service-reflector:latest
+
+VENV := .venv
+TOX := .tox/runner
+
+# Folders too: their times change when a file is removed.
+SOURCES := setup.py pyproject.toml README.md \
+  $(shell find servicereflector twisted -name __pycache__ -prune -o \( -type d -o -name '*.py' \) -print)
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/installed ## Try it: two clusters in one process (ARGS=--once for a tour that ends)
+	$(VENV)/bin/service-reflector demo $(ARGS)
+
+.PHONY: test
+test: $(TOX)/installed ## Run what CI runs (ARGS='-e tests -- -k words' for a part of it)
+	$(TOX)/bin/tox run $(ARGS)
+
+.PHONY: lint
+lint: $(TOX)/installed ## Check style, layers and types
+	$(TOX)/bin/tox run -e lint,types
+
+.PHONY: envtest
+envtest: ## Build the real kube-apiserver and etcd that the tests use (Debian 12, once, 5 minutes)
+	tests/envtest/build.sh
+
+.PHONY: image
+image: ## Build the container image (ENGINE=docker IMAGE=service-reflector:latest)
+	$(ENGINE) build --tag $(IMAGE) .
+
+.PHONY: clean
+clean: ## Remove all that these targets made here
+	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .import_linter_cache build dist *.egg-info
+	find servicereflector tests twisted -name __pycache__ -exec rm -rf {} +
+
+# Not editable, which would hide the twistd plugin. A build/ that is left would bring removed
+# modules back.
+$(VENV)/installed: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)
+	rm -rf build
+	$(VENV)/bin/python -m pip install --quiet .
+	@touch $@
+
+$(TOX)/installed:
+	$(PYTHON) -m venv $(TOX)
+	$(TOX)/bin/python -m pip install --quiet 'tox>=4.67'
+	@touch $@

@@ -1,0 +1,168 @@
+"""Flags as the Go program spells them (spf13/pflag), on twisted.python.usage.
+
+``--name value`` or ``--name=value``; a boolean alone means true and takes its value only behind
+``=``; lists are comma-separated and repeatable; an empty value is the same as none. Nothing but
+exactly the names of the table is taken.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from twisted.python import usage
+
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """
+    :ivar read: makes the value out of the text; a ValueError says what is valid.
+    :ivar many: whether the flag may be repeated; ``read`` is then given each text.
+    :ivar split: whether a comma separates texts, too.
+    """
+
+    name: str
+    default: str
+    help: str
+    read: Callable[[str], Any] = str
+    many: bool = False
+    boolean: bool = False
+    split: bool = True
+
+    @property
+    def section(self) -> str:
+        return self.name.partition(".")[0] if "." in self.name else ""
+
+
+class FlagOptions(usage.Options):
+    """Options by a table of flags. After parsing, ``self[name]`` is the value that a flag read."""
+
+    flags: ClassVar[tuple[Flag, ...]] = ()
+    aliases: ClassVar[dict[str, str]] = {}
+    optParameters: ClassVar[list[list[Any]]] = []
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # twisted.python.usage looks for its parameters in the class.
+        cls.optParameters = [[flag.name, None, flag.default, flag.help] for flag in cls.flags]
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        :raises usage.UsageError: naming the flag and what is valid.
+        """
+        usage.Options.parseOptions(
+            self, self._normalise(sys.argv[1:] if options is None else options)
+        )
+
+    def postOptions(self) -> None:
+        for flag in self.flags:
+            text = self[flag.name]
+            try:
+                self[flag.name] = self._read(flag, text)
+            except ValueError as error:
+                raise usage.UsageError(f"--{flag.name}: {error}") from None
+
+    @staticmethod
+    def _read(flag: Flag, text: str) -> Any:
+        if not flag.many:
+            return flag.read(text)
+        separator = "," if flag.split else "\n"
+        texts = text.replace("\n", separator).split(separator)
+        return [flag.read(one.strip()) for one in texts if one.strip()]
+
+    def _normalise(self, arguments: Sequence[str]) -> list[str]:
+        """The arguments in the form that getopt takes: each flag once, as ``--name=value``."""
+        known = {flag.name: flag for flag in self.flags}
+        found: dict[str, str] = {}
+        rest = list(arguments)
+        while rest and rest[0].startswith("-"):
+            argument = rest.pop(0)
+            if argument in ("-h", "--help"):
+                return ["--help"]
+            name, equals, value = argument[2:].partition("=")
+            flag = known.get(self.aliases.get(name, name))
+            if flag is None or not argument.startswith("--"):
+                raise usage.UsageError(
+                    f"unknown flag {argument.partition('=')[0]}{self._like(name)}"
+                )
+            if not equals and flag.boolean:
+                value = "true"
+            elif not equals:
+                if not rest:
+                    raise usage.UsageError(f"--{name} needs a value")
+                value = rest.pop(0)
+            if flag.many and flag.name in found:
+                value = f"{found[flag.name]}\n{value}"
+            found[flag.name] = value
+        return [f"--{name}={value}" for name, value in found.items()] + rest
+
+    def _like(self, name: str) -> str:
+        names = [flag.name for flag in self.flags] + list(self.aliases)
+        close = difflib.get_close_matches(name, names, 1)
+        return f"; did you mean --{close[0]}?" if close else "; --help lists the flags"
+
+    def __str__(self) -> str:
+        return f"{self.getSynopsis()}\n\n{describe(self.flags)}"
+
+
+def describe(flags: Iterable[Flag]) -> str:
+    """The flags, by role, as ``--help`` shows them."""
+    titles = {"": "Flags", "emitter": "The Emitter", "reflector": "The Reflector"}
+    lines: list[str] = []
+    section = None
+    for flag in flags:
+        if flag.section != section:
+            section = flag.section
+            lines += [""] * bool(lines) + [f"{titles.get(section, section)}:"]
+        shown = f"  --{flag.name}"
+        told = f" (default {flag.default})" if flag.default else ""
+        lines.append(shown)
+        lines += textwrap.wrap(
+            flag.help + told,
+            80,
+            initial_indent=" " * 8,
+            subsequent_indent=" " * 8,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)
+
+
+def boolean(text: str) -> bool:
+    if text not in _TRUE + _FALSE:
+        raise ValueError(f"{text!r} is no boolean: say true or false")
+    return text in _TRUE
+
+
+def port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) > 65535:
+        raise ValueError(f"{text!r} is no port: say a number from 0, which is off, to 65535")
+    return int(text)
+
+
+def count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal():
+        raise ValueError(f"{text!r} is no number")
+    return int(text)
+
+
+def address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{text!r} is no address: say [host]:port, for example :9090")
+    return host.strip("[]"), int(port)
+
+
+def one_of(values: Sequence[str]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"{text!r} is not one of {', '.join(values)}")
+        return text
+
+    return read

@@ -1,0 +1,143 @@
+"""What a mirror looks like: the desired objects, made from the source's.
+
+Nothing is copied that would make another program of the host believe that it owns the mirror, or
+that would cost money or open a port there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+from ..kube.annotations import COPIED, PREFIX, REFLECTED, SOURCE
+from ..kube.objects import Json
+from ..kube.subsets import flatten, pack
+from .features import Features
+
+#: Keys of labels and annotations by which tools find what they manage. A name that ends with a
+#: slash stands for all keys below it.
+IGNORED = (
+    "app.kubernetes.io/managed-by",
+    "argocd.argoproj.io/",
+    "cloud.google.com/",
+    "control-plane.alpha.kubernetes.io/leader",
+    # A copied managed-by would stop the host from mirroring the Endpoints into EndpointSlices.
+    "endpoints.kubernetes.io/",
+    "endpointslice.kubernetes.io/",
+    "helm.toolkit.fluxcd.io/",
+    "kubectl.kubernetes.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "meta.helm.sh/",
+    "service.beta.kubernetes.io/",
+    "service.kubernetes.io/headless",
+    PREFIX,
+)
+
+#: Argo CD finds its objects by this label unless it is set up to use annotations.
+_ARGOCD_LABEL = "app.kubernetes.io/instance"
+
+
+def is_ignored(key: str) -> bool:
+    return any(key.startswith(i) if i.endswith("/") else key == i for i in IGNORED)
+
+
+def _copied(texts: Mapping[str, str] | None) -> dict[str, str]:
+    return {key: text for key, text in (texts or {}).items() if not is_ignored(key)}
+
+
+def mirror_metadata(metadata: Json, source: str) -> Json:
+    """The metadata of the mirror of an object with this metadata."""
+    annotations = _copied(metadata.get("annotations"))
+    labels = _copied(metadata.get("labels"))
+    if any(key.startswith("argocd.argoproj.io/") for key in metadata.get("annotations") or ()):
+        labels.pop(_ARGOCD_LABEL, None)
+    names = {
+        member: sorted(texts)
+        for member, texts in (("annotations", annotations), ("labels", labels))
+        if texts
+    }
+    if names:
+        annotations[COPIED] = orjson.dumps(names).decode()
+    annotations |= {REFLECTED: "true", SOURCE: source}
+    labels[REFLECTED] = "true"
+    return {
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "labels": labels,
+        "annotations": annotations,
+    }
+
+
+def is_headless(spec: Mapping[str, object]) -> bool:
+    return spec.get("clusterIP") == "None"
+
+
+def is_external(spec: Mapping[str, object]) -> bool:
+    return spec.get("type") == "ExternalName"
+
+
+def mirror_service(service: Json, source: str, features: Features) -> Json:
+    """The Service that stands for ``service`` in the host."""
+    spec = service.get("spec") or {}
+    desired: Json = {"sessionAffinity": spec.get("sessionAffinity") or "None"}
+    if ports := [_port(port) for port in spec.get("ports") or ()]:
+        desired["ports"] = ports
+    if desired["sessionAffinity"] != "None" and spec.get("sessionAffinityConfig"):
+        desired["sessionAffinityConfig"] = spec["sessionAffinityConfig"]
+    if spec.get("publishNotReadyAddresses"):
+        desired["publishNotReadyAddresses"] = True
+    if is_external(spec):
+        desired |= {"type": "ExternalName", "externalName": spec.get("externalName") or ""}
+    else:
+        desired["type"] = "ClusterIP"
+        if is_headless(spec):
+            desired["clusterIP"] = "None"
+        if features.internal_traffic_policy:
+            desired["internalTrafficPolicy"] = "Cluster"
+        if features.ip_families and spec.get("ipFamilyPolicy"):
+            # RequireDualStack would be refused by a host with one family.
+            single = spec["ipFamilyPolicy"] == "SingleStack"
+            desired["ipFamilyPolicy"] = "SingleStack" if single else "PreferDualStack"
+        if features.traffic_distribution and spec.get("trafficDistribution"):
+            desired["trafficDistribution"] = spec["trafficDistribution"]
+    return {"metadata": mirror_metadata(service["metadata"], source), "spec": desired}
+
+
+def _port(port: Json) -> Json:
+    """The port as the API server completes it, so that the mirror compares equal to it."""
+    desired: Json = {"name": port["name"]} if port.get("name") else {}
+    desired |= {
+        "protocol": port.get("protocol") or "TCP",
+        "port": port.get("port"),
+        "targetPort": port.get("targetPort") or port.get("port"),
+    }
+    if port.get("appProtocol"):
+        desired["appProtocol"] = port["appProtocol"]
+    return desired
+
+
+def mirror_endpoints(service: Json, endpoints: Json | None, source: str) -> Json | None:
+    """The Endpoints behind the mirror of ``service``; None where it has none by its type.
+
+    :param endpoints: the source's; None, where it has none now, becomes empty ones.
+    """
+    spec = service.get("spec") or {}
+    if is_external(spec):
+        return None
+    published = bool(spec.get("publishNotReadyAddresses"))
+    found = flatten((endpoints or {}).get("subsets"))
+    subsets = pack(one for one in found if one[0].ready or published)
+    metadata = (endpoints or {}).get("metadata") or {
+        "name": service["metadata"]["name"],
+        "namespace": service["metadata"]["namespace"],
+    }
+    desired: Json = {"metadata": mirror_metadata(metadata, source)}
+    if subsets:
+        desired["subsets"] = subsets
+    return desired
+
+
+def mirror_namespace(name: str) -> Json:
+    """The Namespace that is created where the host lacks it."""
+    return {"metadata": {"name": name, "annotations": {REFLECTED: "true"}}}

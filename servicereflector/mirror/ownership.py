@@ -1,0 +1,145 @@
+"""Who may own a name in the host.
+
+The rules, in the order in which they are looked at:
+
+1. What the program did not create is never touched: Conflict. That includes a stranger's Endpoints
+   beside our Service, because the API server deletes the Endpoints together with a Service.
+2. A mirror stays with its source while that exports the name, or has not told yet whether it does.
+3. A mirror whose source no longer exports the name is taken over, in place, by the first source in
+   configured order that does; the others stand by.
+4. A name that is free goes to the first source in configured order that has something to mirror.
+5. A mirror that nobody exports is deleted if its source is configured and has told its whole list;
+   the mirror of a source that is no longer configured is kept as an orphan, unless told to prune.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from ..kube.objects import Record
+from .copying import is_external
+
+
+class State(str, Enum):
+    """What has become of one exported Service."""
+
+    MIRRORED = "Mirrored"
+    PENDING = "Pending"
+    STANDBY = "Standby"
+    CONFLICT = "Conflict"
+    ORPHANED = "Orphaned"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A state and its reason, a sentence for people."""
+
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """What one source says of one name.
+
+    :ivar synced: whether its first complete lists are in.
+    """
+
+    name: str
+    synced: bool
+    service: Record | None = None
+    endpoints: Record | None = None
+
+    @property
+    def exports(self) -> bool:
+        return self.synced and self.service is not None and is_exported(self.service)
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is something to mirror: a Service waits for its Endpoints."""
+        if not self.exports or self.service is None:
+            return False
+        return self.endpoints is not None or is_external(self.service.document().get("spec") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """What the host has under one name."""
+
+    namespace: Record | None = None
+    service: Record | None = None
+    endpoints: Record | None = None
+
+
+class Course(Enum):
+    """What is to happen to the name in the host."""
+
+    LEAVE = "leave"
+    MIRROR = "mirror"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    :ivar owner: the source to mirror, where the course is MIRROR.
+    :ivar statuses: the status by the name of the source.
+    """
+
+    course: Course
+    owner: SourceState | None
+    statuses: dict[str, Status]
+
+
+def is_exported(service: Record) -> bool:
+    """Never a mirror, or a mesh of clusters would keep a deleted Service alive for ever; never the
+    cluster's own API."""
+    return not service.reflected and service.key != "default/kubernetes"
+
+
+def judge(sources: Sequence[SourceState], host: HostState, *, prune: bool = False) -> Verdict:
+    """Apply the rules.
+
+    :param sources: in configured order.
+    """
+    exporting = [source for source in sources if source.exports]
+    for kind, record in (("Service", host.service), ("Endpoints", host.endpoints)):
+        if record is not None and record.source is None:
+            reason = f"{kind} {record.key} exists and was not created by service-reflector"
+            conflict = Status(State.CONFLICT, reason)
+            return Verdict(Course.LEAVE, None, {s.name: conflict for s in exporting})
+    held = host.service or host.endpoints
+    if held is None:
+        owner = next((source for source in exporting if source.complete), None)
+        return _mirror(owner, exporting)
+    keeper = next((source for source in sources if source.name == held.source), None)
+    if keeper is not None and not keeper.synced:
+        statuses = _standby(exporting, keeper.name)
+        statuses[keeper.name] = Status(State.MIRRORED, "kept: the source has not been listed yet")
+        return Verdict(Course.LEAVE, None, statuses)
+    if keeper is None or not keeper.exports:
+        keeper_gone = keeper is not None
+        keeper = next(iter(sorted(exporting, key=lambda source: not source.complete)), None)
+        if keeper is None:
+            if keeper_gone or prune:
+                return Verdict(Course.DELETE, None, {})
+            reason = f"source {held.source!r} is not configured"
+            return Verdict(Course.LEAVE, None, {held.source or "": Status(State.ORPHANED, reason)})
+    return _mirror(keeper, exporting)
+
+
+def _mirror(owner: SourceState | None, exporting: Sequence[SourceState]) -> Verdict:
+    if owner is None:
+        pending = Status(State.PENDING, "the source has no Endpoints for it yet")
+        return Verdict(Course.LEAVE, None, {source.name: pending for source in exporting})
+    statuses = _standby(exporting, owner.name)
+    statuses[owner.name] = Status(State.MIRRORED)
+    return Verdict(Course.MIRROR, owner, statuses)
+
+
+def _standby(exporting: Sequence[SourceState], owner: str) -> dict[str, Status]:
+    standby = Status(State.STANDBY, f"source {owner!r} owns the name")
+    return {source.name: standby for source in exporting}

@@ -1,0 +1,156 @@
+"""Prometheus metrics, read off the program's parts when they are asked for.
+
+Two names are the Go program's: service_reflector_reconcile_attempts_total and
+service_reflector_reconcile_errors_total.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from twisted.internet.interfaces import IReactorTime
+
+from .. import __version__
+from ..emitter.streams import StreamStats
+from ..listwatch.informer import Informer
+from ..mirror.ownership import State
+from ..reflector.controller import Controller
+
+_PREFIX = "service_reflector_"
+
+
+def make_registry(collector: Collector) -> CollectorRegistry:
+    """A registry with the process's own metrics and the program's."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    registry.register(collector)
+    return registry
+
+
+# A family's values are by the values of its labels.
+
+
+def _counter(
+    name: str, told: str, values: Mapping[Any, float], labels: Sequence[str] = ()
+) -> Metric:
+    metric = CounterMetricFamily(_PREFIX + name, told, labels=labels)
+    for key, value in values.items():
+        metric.add_metric(key, value)
+    return metric
+
+
+def _gauge(name: str, told: str, values: Mapping[Any, float], labels: Sequence[str] = ()) -> Metric:
+    metric = GaugeMetricFamily(_PREFIX + name, told, labels=labels)
+    for key, value in values.items():
+        metric.add_metric(key, value)
+    return metric
+
+
+class ProgramCollector(Collector):
+    """
+    :param streams: the Emitter's, None without that role.
+    :param controller: the Reflector's, None without that role.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        informers: Sequence[Informer],
+        streams: StreamStats | None,
+        controller: Controller | None,
+    ) -> None:
+        self._clock = clock
+        self._informers = informers
+        self._streams = streams
+        self._controller = controller
+
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("build_info", "The version that runs.", {(__version__,): 1}, ["version"])
+        yield from self._of_informers()
+        if self._streams is not None:
+            yield from self._of_streams(self._streams)
+        if self._controller is not None:
+            yield from self._of_controller(self._controller)
+
+    def _of_informers(self) -> Iterator[Metric]:
+        labels = ("source", "resource")
+        followed = {(i.source, i.store.resource.plural): i for i in self._informers}
+        counters = {
+            "lists": "Lists begun.",
+            "watches": "Watches begun.",
+            "events": "Watch events received, bookmarks apart.",
+            "bookmarks": "Bookmarks received.",
+            "bad_objects": "Objects and lines skipped because they could not be used.",
+            "troubles": "Failed lists and watches, each followed by a reconnect.",
+        }
+        names = {"events": "watch_events", "troubles": "reconnects"}
+        for member, told in counters.items():
+            values = {key: float(getattr(i.stats, member)) for key, i in followed.items()}
+            yield _counter(names.get(member, member), told, values, labels)
+        yield _gauge(
+            "objects",
+            "Objects known.",
+            {key: float(len(i.store)) for key, i in followed.items()},
+            labels,
+        )
+        yield _gauge(
+            "connected",
+            "Whether the last list or watch succeeded.",
+            {key: float(i.stats.connected) for key, i in followed.items()},
+            labels,
+        )
+        now = self._clock.seconds()
+        yield _gauge(
+            "last_event_age_seconds",
+            "Seconds since anything arrived, bookmarks included.",
+            {
+                key: now - i.stats.heard_at
+                for key, i in followed.items()
+                if i.stats.heard_at is not None
+            },
+            labels,
+        )
+
+    @staticmethod
+    def _of_streams(streams: StreamStats) -> Iterator[Metric]:
+        yield _gauge("emitter_watchers", "Open watches.", {(): streams.watchers})
+        yield _counter("emitter_sent_bytes", "Bytes of watch streams.", {(): streams.bytes_sent})
+        yield _counter(
+            "emitter_slow_watchers", "Watches ended because nobody read.", {(): streams.slow}
+        )
+
+    @staticmethod
+    def _of_controller(controller: Controller) -> Iterator[Metric]:
+        stats = controller.stats
+        yield _counter(
+            "reconcile_attempts", "Attempts to reconcile a Service.", {(): stats.attempts}
+        )
+        yield _counter("reconcile_errors", "Attempts that failed.", {(): stats.errors})
+        yield _counter(
+            "reconcile_conflicts",
+            "Writes that found the host changed since it was looked at.",
+            {(): stats.conflicts},
+        )
+        yield _counter("writes", "Objects written.", stats.writes, ("operation", "resource"))
+        yield _gauge(
+            "queue_length", "Keys that wait to be reconciled.", {(): len(controller.queue)}
+        )
+        states = Counter(
+            (source, status.state.value)
+            for statuses in controller.statuses.values()
+            for source, status in statuses.items()
+        )
+        sources = {source for source, _ in states} | set(controller.sources)
+        yield _gauge(
+            "mirrored_services",
+            "Exported Services by what has become of them.",
+            {(source, s.value): states[source, s.value] for source in sources for s in State},
+            ("source", "state"),
+        )

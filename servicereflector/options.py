@@ -1,0 +1,223 @@
+"""Every flag of the command line."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from twisted.python import usage
+
+from . import __version__
+from .client.connection import ConfigError, parse_url
+from .flags import Flag, FlagOptions, address, boolean, count, one_of, port
+from .kube.selectors import LabelSelector, SelectorError, parse_labels
+
+LOG_LEVELS = ("all", "debug", "info", "warn", "error", "none")
+LOG_FORMATS = ("json", "text")
+TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
+
+
+def _selector(text: str) -> LabelSelector:
+    try:
+        return parse_labels(text)
+    except SelectorError as error:
+        raise ValueError(f"{text!r} is no label selector: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFlag:
+    """``[NAME=]LOCATION``; the name is ``""`` where none is given."""
+
+    name: str
+    location: str
+
+
+def _named(text: str) -> SourceFlag:
+    """A name never holds what a URL or path does, so a ``=`` further on belongs to the location."""
+    name, equals, location = text.partition("=")
+    if equals and not set(name) & set("/:?&"):
+        if not name or not location:
+            raise ValueError(f"{text!r} is not of the form [NAME=]LOCATION")
+        return SourceFlag(name, location)
+    return SourceFlag("", text)
+
+
+def _url(text: str) -> SourceFlag:
+    source = _named(text)
+    try:
+        return SourceFlag(source.name, parse_url(source.location))
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPair:
+    """A certificate and key for the domains that they serve; none means the certificate's own."""
+
+    certificate: str
+    key: str
+    domains: tuple[str, ...] = ()
+
+
+def _pair(text: str) -> NamedPair:
+    files, _, domains = text.partition(":")
+    certificate, comma, key = files.partition(",")
+    if not (certificate and comma and key):
+        raise ValueError(f"{text!r} is not of the form cert.pem,key.pem[:domain,…]")
+    return NamedPair(certificate, key, tuple(d.strip() for d in domains.split(",") if d.strip()))
+
+
+FLAGS = (
+    Flag(
+        "kubeconfig",
+        "",
+        "The host cluster. Default: in-cluster credentials, else $KUBECONFIG, else ~/.kube/config.",
+    ),
+    Flag("namespace", "", "Limit both roles to one namespace. Default: all."),
+    Flag("listen", ":9090", "Where health and metrics are served.", address),
+    Flag("log-level", "info", f"One of {', '.join(LOG_LEVELS)}.", one_of(LOG_LEVELS)),
+    Flag(
+        "log-format",
+        "",
+        "json or text. Default: text in a terminal, else json.",
+        one_of(("", *LOG_FORMATS)),
+    ),
+    Flag("version", "false", "Print the version and exit.", boolean, boolean=True),
+    Flag("emitter", "true", "Run the Emitter.", boolean, boolean=True),
+    Flag("reflector", "true", "Run the Reflector.", boolean, boolean=True),
+    Flag(
+        "emitter.selector",
+        "",
+        "Label selector of what is emitted. Default: everything.",
+        _selector,
+    ),
+    Flag("emitter.bind-address", "0.0.0.0", "Address of the HTTPS port."),
+    Flag("emitter.secure-port", "6443", "HTTPS port; 0 turns it off.", port),
+    Flag("emitter.insecure-bind-address", "0.0.0.0", "Address of the HTTP port."),
+    Flag("emitter.insecure-port", "8080", "HTTP port; 0 turns it off.", port),
+    Flag("emitter.tls-cert-file", "", "Certificate, with its chain, for HTTPS."),
+    Flag("emitter.tls-private-key-file", "", "Private key of --emitter.tls-cert-file."),
+    Flag(
+        "emitter.cert-dir",
+        "emitter.local.config/certificates",
+        "Where a self-signed pair, emitter.crt and emitter.key, is made and kept if no "
+        "certificate is given.",
+    ),
+    Flag(
+        "emitter.tls-min-version",
+        "VersionTLS12",
+        f"Oldest TLS version taken: one of {', '.join(TLS_VERSIONS)}.",
+        one_of(TLS_VERSIONS),
+    ),
+    Flag(
+        "emitter.tls-cipher-suites",
+        "",
+        "Cipher suites up to TLS 1.2, by their IANA names. Default: Twisted's choice.",
+        str,
+        many=True,
+    ),
+    Flag(
+        "emitter.tls-sni-cert-key",
+        "",
+        "cert.pem,key.pem[:domain,…] for clients that ask for one of the domains. Repeatable.",
+        _pair,
+        many=True,
+        split=False,
+    ),
+    Flag(
+        "emitter.http2-max-streams-per-connection",
+        "0",
+        "Taken for compatibility, without effect: the Emitter speaks HTTP/1.1.",
+        count,
+    ),
+    Flag(
+        "reflector.selector",
+        "",
+        "Label selector asked of the sources. Default: everything.",
+        _selector,
+    ),
+    Flag(
+        "reflector.source-api",
+        "",
+        "A source: [NAME=]URL of an Emitter. Repeatable; also --source-api.",
+        _url,
+        many=True,
+    ),
+    Flag(
+        "reflector.source-kubeconfig",
+        "",
+        "A source: [NAME=]PATH of a kubeconfig. Repeatable; also --source-kubeconfig.",
+        _named,
+        many=True,
+    ),
+    Flag(
+        "reflector.prune",
+        "false",
+        "Delete the mirrors of sources that are no longer configured.",
+        boolean,
+        boolean=True,
+    ),
+)
+
+ALIASES = {
+    "source-api": "reflector.source-api",
+    "source-kubeconfig": "reflector.source-kubeconfig",
+}
+
+
+class DemoOptions(FlagOptions):
+    """The flags of ``service-reflector demo``."""
+
+    flags = (
+        Flag("once", "false", "Run a scripted tour, tell what was seen, and exit.", boolean,
+             boolean=True),
+        Flag("listen", "127.0.0.1:9090", "Where health and metrics are served.", address),
+    )  # fmt: skip
+
+    def getSynopsis(self) -> str:
+        return (
+            "Usage: service-reflector demo [--once]\n\n"
+            "Two clusters in memory, east and west, each with its API, its Emitter and a\n"
+            "Reflector that mirrors the other's Services. It touches nothing outside of its\n"
+            "process."
+        )
+
+
+class ReflectorOptions(FlagOptions):
+    """The flags of the program."""
+
+    flags = FLAGS
+    aliases = ALIASES
+    subCommands: ClassVar[list[list[Any]]] = [
+        ["demo", None, DemoOptions, "Two clusters in memory that mirror each other."]
+    ]
+
+    def getSynopsis(self) -> str:
+        return (
+            "Usage: service-reflector [flags]\n"
+            "       service-reflector demo [--once]\n\n"
+            "Mirrors selected Services from other clusters into this one."
+        )
+
+    def opt_version(self) -> None:
+        print_version()
+
+    def postOptions(self) -> None:
+        if self.subCommand:
+            return
+        super().postOptions()
+        if self["version"]:
+            print_version()
+        if bool(self["emitter.tls-cert-file"]) != bool(self["emitter.tls-private-key-file"]):
+            raise usage.UsageError(
+                "--emitter.tls-cert-file and --emitter.tls-private-key-file go together"
+            )
+        if not self["emitter"] and not self["reflector"]:
+            raise usage.UsageError("--emitter=false with --reflector=false leaves nothing to do")
+
+
+def print_version() -> None:
+    """Print the version and exit."""
+    print(f"service-reflector {__version__}")  # noqa: T201
+    sys.exit(0)

