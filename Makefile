@@ -31,7 +31,9 @@ envtest: ## Build the real kube-apiserver and etcd that the tests use (Debian 12
 
 .PHONY: image
 image: ## Build the container image (ENGINE=docker IMAGE=service-reflector:latest)
-	$(ENGINE) build --tag $(IMAGE) .
+	$(ENGINE) build --tag $(IMAGE) \
+	  --build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' servicereflector/__init__.py)" \
+	  --build-arg REVISION="$$(git rev-parse HEAD)" .
 
 .PHONY: clean
 clean: ## Remove all that these targets made here

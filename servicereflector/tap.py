@@ -21,8 +21,8 @@ from twisted.python import usage
 from .client.connection import ConfigError
 from .client.credentials import Credentials, from_url
 from .emitter.tls import Pair, TlsError, self_signed, server_options
-from .options import ReflectorOptions
 from .ops.sockets import BindError
+from .options import ReflectorOptions
 
 COMMAND = "service-reflector"
 
@@ -42,17 +42,17 @@ class Options(ReflectorOptions):
         if twistd is not None and not any(twistd.get(o) for o in ("logger", "logfile", "syslog")):
             # twistd asks for its observer by name, after the options are read.
             twistd["logger"] = "servicereflector.tap.log_observer"
-            _log_flags.update(level=self["log-level"], log_format=self["log-format"])
+            _log_flags[:] = [self["log-level"], self["log-format"]]
 
 
-_log_flags = {"level": "info", "log_format": ""}
+_log_flags = ["info", ""]
 
 
 def log_observer() -> Any:
     """The observer that the flags ask for."""
     from .ops.logs import make_observer
 
-    return make_observer(**_log_flags)
+    return make_observer(*_log_flags)
 
 
 def _refuse(message: str) -> None:
@@ -61,7 +61,7 @@ def _refuse(message: str) -> None:
     sys.exit(1)
 
 
-def makeService(options: Options) -> IService:  # noqa: N802
+def makeService(options: Options) -> IService:
     """Called by twistd; what is wrong ends the process with one line and status 1."""
     from twisted.internet import reactor
 
@@ -110,7 +110,7 @@ def build(options: ReflectorOptions, reactor: Any) -> MultiService:
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
     listening = _Listener(reactor, service, SocketService)
     try:
-        listening.serve("--listen", *options["listen"], health.app.resource())
+        listening.serve("--listen", options["listen"], health.app.resource())
         if program.read_api is not None:
             _serve_emitter(options, listening, program.read_api.app.resource())
     except BaseException:
@@ -158,11 +158,11 @@ class _Listener:
         self._service = service
         self._sockets: list[Any] = []
 
-    def serve(self, flag: str, host: str, port: int, resource: Any, tls: Any = None) -> None:
+    def serve(self, flag: str, address: tuple[str, int], resource: Any, tls: Any = None) -> None:
         from .ops.sockets import bind
 
         try:
-            opened = bind(host, port)
+            opened = bind(*address)
         except BindError as error:
             raise BindError(f"{flag}: {error}") from None
         self._sockets.append(opened)
@@ -174,14 +174,12 @@ class _Listener:
 
 
 def _serve_emitter(options: ReflectorOptions, listening: _Listener, resource: Any) -> None:
-    port = options["emitter.insecure-port"]
-    if port:
-        host = options["emitter.insecure-bind-address"]
-        listening.serve("--emitter.insecure-port", host, port, resource)
-    port = options["emitter.secure-port"]
-    if port:
-        host = options["emitter.bind-address"]
-        listening.serve("--emitter.secure-port", host, port, resource, _tls(options))
+    if port := options["emitter.insecure-port"]:
+        address = (options["emitter.insecure-bind-address"], port)
+        listening.serve("--emitter.insecure-port", address, resource)
+    if port := options["emitter.secure-port"]:
+        address = (options["emitter.bind-address"], port)
+        listening.serve("--emitter.secure-port", address, resource, _tls(options))
     if options["emitter.http2-max-streams-per-connection"]:
         Logger().info("--emitter.http2-max-streams-per-connection is ignored: HTTP/1.1 is spoken")
 

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from ..kube.lists import decode_list
 from ..kube.objects import BadObject
+from ..kube.resources import Resource
 from ..kube.watchevents import Bookmark, LineSplitter, decode_event
 from ..store.versioned import Store
 from .machine import Abandon, Apply, Effect, List, ListWatch, Replace, Timing, Trouble, Watch
@@ -29,9 +30,29 @@ class Stoppable(Protocol):
 class Api(Protocol):
     """What the Informer needs of a client; errors are ApiError or the transport's own."""
 
-    def list(self, resource: Any, /, **asked: Any) -> Coroutine[Deferred[Any], Any, bytes]: ...
+    def list(
+        self,
+        resource: Resource,
+        *,
+        namespace: str,
+        label_selector: str,
+        field_selector: str,
+        limit: int,
+        continue_token: str,
+    ) -> Coroutine[Any, Any, bytes]: ...
 
-    def watch(self, resource: Any, /, **asked: Any) -> Coroutine[Deferred[Any], Any, Stoppable]: ...
+    def watch(
+        self,
+        resource: Resource,
+        *,
+        namespace: str,
+        label_selector: str,
+        field_selector: str,
+        resource_version: str,
+        timeout_seconds: int,
+        on_data: Callable[[bytes], None],
+        on_end: Callable[[Exception | None], None],
+    ) -> Coroutine[Any, Any, Stoppable]: ...
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ REFRESH = 600.0
 
 
 class VersionApi(Protocol):
-    def version(self) -> Coroutine[Deferred[Any], Any, dict[str, Any]]: ...
+    def version(self) -> Coroutine[Any, Any, dict[str, Any]]: ...
 
 
 class VersionPoller(Service):

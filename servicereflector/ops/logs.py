@@ -99,5 +99,4 @@ def _predicate(level: str) -> ILogFilterPredicate:
         # Twisted tells of every factory that it starts.
         for namespace in ("twisted", "log_legacy", "-"):
             predicate.setLogLevelForNamespace(namespace, max(LogLevel.warn, _LEVELS[level]))
-    result: ILogFilterPredicate = predicate
-    return result
+    return predicate  # type: ignore[no-any-return]  # mypy-zope loses the class's interface
