@@ -172,7 +172,6 @@ class DemoOptions(FlagOptions):
     flags = (
         Flag("once", "false", "Run a scripted tour, tell what was seen, and exit.", boolean,
              boolean=True),
-        Flag("listen", "127.0.0.1:9090", "Where health and metrics are served.", address),
     )  # fmt: skip
 
     def getSynopsis(self) -> str:

@@ -48,6 +48,8 @@ def _keep_alive(protocol: IProtocol) -> IProtocol:
     assert isinstance(protocol, Protocol)
     transport = protocol.transport
     transport.setTcpKeepAlive(True)  # type: ignore[union-attr]  # ITCPTransport
+    # A request's head and body are two writes: Nagle would hold the second for 40 ms.
+    transport.setTcpNoDelay(True)  # type: ignore[union-attr]
     handle = transport.getHandle()  # type: ignore[union-attr]  # twisted.internet.tcp.Connection
     for name, value in _KEEPALIVE:
         option = getattr(socket, name, None)
