@@ -75,6 +75,7 @@ class Stream:
         self._stats.watchers += 1
         # Before the first write, or a large one would not be paused.
         self._request.registerProducer(self, True)
+        self._request.write(b"")  # the headers: the client waits for them, events may be long off
         self._set_timer()
         self.wake()
 
