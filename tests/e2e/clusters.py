@@ -1,0 +1,196 @@
+"""Real clusters and the real program, as processes, for the end-to-end tests."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from servicereflector.testing.envtest import ApiServer
+from servicereflector.testing.processes import Process, free_port
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+def eventually(what: str, look: Callable[[], T | None], seconds: float = 20.0) -> T:
+    """What ``look`` finds, as soon as it finds something; asked again until the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.01)
+
+
+def fetch(url: str, context: ssl.SSLContext | None = None, **request: Any) -> tuple[int, bytes]:
+    """One HTTP exchange; 0 and the reason where nobody answers."""
+    headers = {"User-Agent": "e2e", **request.pop("headers", {})}
+    asked = urllib.request.Request(url, headers=headers, **request)
+    try:
+        with urllib.request.urlopen(asked, context=context, timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+    except OSError as error:
+        return 0, str(error).encode()
+
+
+class Cluster:
+    """A real cluster, and words to say what is in it."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self.server = server
+        self._tls = ssl.create_default_context(cafile=str(server.ca_file))
+
+    def call(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
+        code, answer = fetch(
+            self.server.url + path,
+            self._tls,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self.server.admin_token}",
+                "Content-Type": "application/json",
+            },
+        )
+        return code, json.loads(answer) if code else {}
+
+    def must(self, method: str, path: str, body: Json | None = None) -> Json:
+        code, answer = self.call(method, path, body)
+        assert code in (200, 201), answer
+        return answer
+
+    def get(self, kind: str, key: str) -> Json | None:
+        """The object, None where there is none."""
+        namespace, name = key.split("/")
+        code, answer = self.call("GET", f"/api/v1/namespaces/{namespace}/{kind}/{name}")
+        assert code in (0, 200, 404), answer
+        return answer if code == 200 else None
+
+    def create(self, kind: str, key: str, **rest: Any) -> Json:
+        namespace, name = key.split("/")
+        metadata = {"name": name, **rest.pop("metadata", {})}
+        path = f"/api/v1/namespaces/{namespace}/{kind}"
+        return self.must("POST", path, {"metadata": metadata, **rest})
+
+    def change(self, kind: str, key: str, change: Callable[[Json], None]) -> Json:
+        """Read, change, write; again where somebody else was faster."""
+        namespace, name = key.split("/")
+        while True:
+            current = self.get(kind, key)
+            assert current is not None, key
+            change(current)
+            path = f"/api/v1/namespaces/{namespace}/{kind}/{name}"
+            code, answer = self.call("PUT", path, current)
+            if code != 409:
+                assert code == 200, answer
+                return answer
+
+    def delete(self, kind: str, key: str) -> None:
+        namespace, name = key.split("/")
+        self.must("DELETE", f"/api/v1/namespaces/{namespace}/{kind}/{name}")
+
+    def list(self, kind: str) -> list[Json]:
+        items: list[Json] = self.must("GET", f"/api/v1/{kind}")["items"]
+        return items
+
+    def namespace(self, name: str) -> None:
+        self.must("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+
+    def export(self, key: str, *ips: str, ports: Iterable[Json] = ({"port": 80},)) -> None:
+        """A Service with its Endpoints."""
+        self.create("services", key, spec={"ports": list(ports)})
+        self.create("endpoints", key, subsets=subsets(*ips))
+
+    def set_ips(self, key: str, *ips: str) -> None:
+        self.change("endpoints", key, lambda endpoints: endpoints.update(subsets=subsets(*ips)))
+
+    def ips(self, key: str) -> list[str] | None:
+        """The ready addresses behind a name, sorted; None where there are no Endpoints."""
+        endpoints = self.get("endpoints", key)
+        if endpoints is None:
+            return None
+        found = [a["ip"] for s in endpoints.get("subsets") or () for a in s.get("addresses") or ()]
+        return sorted(found)
+
+
+def subsets(*ips: str) -> list[Json]:
+    if not ips:
+        return []
+    return [{"addresses": [{"ip": ip} for ip in ips], "ports": [{"port": 8080}]}]
+
+
+def in_parallel(work: Callable[[T], object], items: Iterable[T]) -> None:
+    """As 16 plain clients would."""
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, items))
+
+
+class RunningProgram:
+    """The installed command, in a process of its own."""
+
+    def __init__(self, directory: Path, name: str, *flags: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.health = f"http://127.0.0.1:{(listen := free_port())}"
+        arguments = [sys.executable, "-m", "servicereflector", f"--listen=127.0.0.1:{listen}"]
+        self._process = Process([*arguments, *flags], directory, f"{name}.log")
+        self.start()
+
+    def start(self) -> None:
+        self._process.start()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def is_ready(self) -> bool:
+        return fetch(f"{self.health}/readyz")[0] == 200
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 30
+        while not self.is_ready():
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.05)
+
+    def metrics(self) -> str:
+        return fetch(f"{self.health}/metrics")[1].decode()
+
+    def metric(self, line: str) -> float:
+        """The value of a sample, by its name and labels as they are printed; NaN if not there."""
+        for found in self.metrics().splitlines():
+            if found.startswith(line + " "):
+                return float(found.rsplit(" ", 1)[1])
+        return float("nan")
+
+    def log(self) -> str:
+        return self._process.log_tail()
+
+
+def run_emitter(directory: Path, cluster: Cluster, *flags: str) -> tuple[RunningProgram, str]:
+    """An Emitter beside a cluster, and its URL."""
+    port = free_port()
+    program = RunningProgram(
+        directory,
+        "emitter",
+        f"--kubeconfig={cluster.server.kubeconfig()}",
+        "--reflector=false",
+        "--emitter.secure-port=0",
+        "--emitter.insecure-bind-address=127.0.0.1",
+        f"--emitter.insecure-port={port}",
+        *flags,
+    )
+    return program, f"http://127.0.0.1:{port}"
+
+
+def run_reflector(directory: Path, cluster: Cluster, *flags: str) -> RunningProgram:
+    """A Reflector beside a cluster."""
+    kubeconfig = f"--kubeconfig={cluster.server.kubeconfig()}"
+    return RunningProgram(directory, "reflector", kubeconfig, "--emitter=false", *flags)

@@ -1,0 +1,67 @@
+"""Two real clusters, east and west, and the program between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from servicereflector.testing.binaries import Binaries
+from servicereflector.testing.envtest import ApiServer
+
+from .clusters import Cluster, RunningProgram, run_emitter, run_reflector
+
+
+def _cluster(binaries: Binaries, service_range: str) -> Iterator[Cluster]:
+    with ApiServer(service_cluster_ip_range=service_range, binaries=binaries) as server:
+        yield Cluster(server)
+
+
+@pytest.fixture(scope="module")
+def east(envtest_binaries: Binaries) -> Iterator[Cluster]:
+    yield from _cluster(envtest_binaries, "10.1.0.0/16")
+
+
+@pytest.fixture(scope="module")
+def west(envtest_binaries: Binaries) -> Iterator[Cluster]:
+    yield from _cluster(envtest_binaries, "10.2.0.0/16")
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[list[RunningProgram]]:
+    """Every program that is put into this list is ended with the module."""
+    running: list[RunningProgram] = []
+    yield running
+    for program in running:
+        program.kill()
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("e2e")
+
+
+@pytest.fixture(scope="module")
+def emitter(
+    east: Cluster, directory: Path, programs: list[RunningProgram]
+) -> tuple[RunningProgram, str]:
+    """east's Emitter and its URL."""
+    program, url = run_emitter(directory, east)
+    programs.append(program)
+    program.wait_until_ready()
+    return program, url
+
+
+@pytest.fixture(scope="module")
+def reflector(
+    west: Cluster,
+    emitter: tuple[RunningProgram, str],
+    directory: Path,
+    programs: list[RunningProgram],
+) -> RunningProgram:
+    """west's Reflector, with east's Emitter as its source ``east``."""
+    program = run_reflector(directory, west, f"--source-api=east={emitter[1]}")
+    programs.append(program)
+    program.wait_until_ready()
+    return program
