@@ -1,0 +1,89 @@
+"""The program under exactly the role that the manifest gives it, the RBAC authorizer on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from servicereflector.testing.binaries import Binaries
+from servicereflector.testing.envtest import ApiServer
+from servicereflector.testing.processes import free_port
+
+from .clusters import Cluster, RunningProgram, eventually
+
+MANIFEST = Path(__file__).parents[2] / "manifests" / "service-reflector.yaml"
+TOKEN = "the-service-accounts-token"
+ACCOUNT = (
+    "system:serviceaccount:default:service-reflector",
+    "uid",
+    ("system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"),
+)
+
+
+@pytest.fixture(scope="module")
+def guarded(envtest_binaries: Binaries) -> Iterator[Cluster]:
+    """A cluster with RBAC, and in it the manifest's role for a token."""
+    server = ApiServer(
+        service_cluster_ip_range="10.3.0.0/16",
+        authorization_mode="RBAC",
+        tokens={TOKEN: ACCOUNT},
+        binaries=envtest_binaries,
+    )
+    with server:
+        cluster = Cluster(server)
+        documents: list[dict[str, Any]] = list(yaml.safe_load_all(MANIFEST.read_text()))
+        for kind, path in (
+            ("ClusterRole", "clusterroles"),
+            ("ClusterRoleBinding", "clusterrolebindings"),
+        ):
+            for document in documents:
+                if document["kind"] == kind:
+                    cluster.must("POST", f"/apis/rbac.authorization.k8s.io/v1/{path}", document)
+        yield cluster
+
+
+def test_the_role_is_enough_for_both_roles_of_the_program(
+    guarded: Cluster,
+    emitter: tuple[RunningProgram, str],
+    east: Cluster,
+    directory: Path,
+    programs: list[RunningProgram],
+) -> None:
+    """Namespace, Service and Endpoints are created, updated and deleted, a conflict is told, and
+    the Emitter serves; not one request is refused."""
+    port = free_port()
+    program = RunningProgram(
+        directory,
+        "guarded",
+        f"--kubeconfig={guarded.server.kubeconfig(token=TOKEN)}",
+        f"--source-api=east={emitter[1]}",
+        "--emitter.secure-port=0",
+        "--emitter.insecure-bind-address=127.0.0.1",
+        f"--emitter.insecure-port={port}",
+    )
+    programs.append(program)
+    program.wait_until_ready()
+    guarded.create("services", "default/taken", spec={"ports": [{"port": 1}]})
+    east.export("default/taken", "10.9.0.1")
+    east.namespace("shop")
+    east.export("shop/cart", "10.9.0.1")
+    eventually("created", lambda: guarded.ips("shop/cart") == ["10.9.0.1"])
+    east.set_ips("shop/cart", "10.9.0.2")
+    east.change("services", "shop/cart", lambda s: s["spec"].update(ports=[{"port": 81}]))
+    eventually("Endpoints updated", lambda: guarded.ips("shop/cart") == ["10.9.0.2"])
+
+    def port_81() -> bool:
+        mirror = guarded.get("services", "shop/cart")
+        return mirror is not None and mirror["spec"]["ports"][0]["port"] == 81
+
+    eventually("Service updated", port_81)
+    east.delete("services", "shop/cart")
+    eventually("deleted", lambda: guarded.get("services", "shop/cart") is None)
+    events = "/api/v1/namespaces/default/events"
+    eventually("an Event", lambda: guarded.must("GET", events)["items"])
+    assert program.metric("service_reflector_reconcile_errors_total") == 0
+    assert "orbidden" not in program.log()
