@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -27,10 +27,13 @@ from .mirror.ownership import is_exported
 from .reflector.controller import Controller, Source
 from .reflector.events import conflict_event
 from .reflector.host import Host, Writer
-from .store.versioned import Store
+from .store.versioned import MAX_CHANGES, Store
 
 #: The name that the host has beside the sources in logs and metrics.
 HOST = "host"
+
+#: Seconds for which stopping waits for connections to close.
+CLOSE_TIMEOUT = 1.0
 
 
 class Client(Api, VersionApi, Writer, Protocol):
@@ -100,12 +103,17 @@ class Program(MultiService):
         self._host = host
         self._clients: list[Client] = [host, *(source.client for source in sources)]
         self._events_sent = 0
+        self._telling: set[Deferred[Any]] = set()
         self.version = VersionPoller(
             world.reactor, host, random=world.random, known=self._version_known
         )
         self.version.setServiceParent(self)
-        self._services = self._follow(HOST, host, Store(SERVICES), roles.namespace)
-        self._endpoints = self._follow(HOST, host, Store(ENDPOINTS), roles.namespace)
+        # Only an Emitter's clients read the history.
+        kept = MAX_CHANGES if roles.emitted is not None else 0
+        self._services, self._endpoints = (
+            self._follow(HOST, host, Store(resource, max_changes=kept), roles.namespace)
+            for resource in (SERVICES, ENDPOINTS)
+        )
         if roles.emitted is not None:
             self.read_api = self._make_emitter(roles.emitted)
         if roles.reflected is not None:
@@ -116,9 +124,12 @@ class Program(MultiService):
         """Streams end first, so that clients go elsewhere; then the work, then the connections."""
         if self.read_api is not None:
             self.read_api.stop()
+        for telling in tuple(self._telling):
+            telling.cancel()
         yield MultiService.stopService(self)
-        for client in self._clients:
-            yield client.close()
+        closed = DeferredList([client.close() for client in self._clients], consumeErrors=True)
+        # A server that no longer answers does not say goodbye either.
+        yield closed.addTimeout(CLOSE_TIMEOUT, self._world.reactor, lambda *_: None)
 
     def problem(self) -> str:
         """Why the program cannot do its work yet, ``""`` if it can."""
@@ -161,7 +172,9 @@ class Program(MultiService):
     ) -> Controller:
         # One namespace can be watched with the right to just that one.
         only = f"metadata.name={roles.namespace}" if roles.namespace else ""
-        namespaces = self._follow(HOST, self._host, Store(NAMESPACES), "", field_selector=only)
+        namespaces = self._follow(
+            HOST, self._host, Store(NAMESPACES, max_changes=0), "", field_selector=only
+        )
         followed = [
             Source(
                 source.name,
@@ -194,15 +207,18 @@ class Program(MultiService):
             self.controller.look_at_everything()
 
     def _tell_of_conflict(self, key: str, source: str, reason: str) -> None:
-        involved = self._services.get(key) or self._endpoints.get(key)
+        store = self._services if self._services.get(key) else self._endpoints
+        involved = store.get(key)
         if involved is None:
             return
         self._events_sent += 1
         unique = f"{int(self._world.random() * 2**48):012x}{self._events_sent:04x}"
-        event = conflict_event(involved, source, reason, self._world.now(), unique)
+        event = conflict_event(store.resource, involved, source, reason, self._world.now(), unique)
         sent = Deferred.fromCoroutine(self._host.create(EVENTS, event))
+        self._telling.add(sent)
         sent.addErrback(
             lambda failure: self.log.warn(
                 "the Event of {key} was not taken: {error}", key=key, error=str(failure.value)
             )
         )
+        sent.addBoth(lambda _: self._telling.discard(sent))

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..kube.objects import Json, Record
-from ..kube.resources import SERVICES
+from ..kube.resources import Resource
 
 COMPONENT = "service-reflector"
 
 
-def conflict_event(involved: Record, source: str, reason: str, now: str, unique: str) -> Json:
+def conflict_event(
+    resource: Resource, involved: Record, source: str, reason: str, now: str, unique: str
+) -> Json:
     """The Event that stands beside the object in the way.
 
+    :param resource: of the object.
     :param now: the time as RFC 3339 writes it.
     :param unique: a suffix that no other Event of the object has.
     """
     return {
         "metadata": {"name": f"{involved.name}.{unique}", "namespace": involved.namespace},
         "involvedObject": {
-            "kind": SERVICES.kind,
-            "apiVersion": SERVICES.api_version,
+            "kind": resource.kind,
+            "apiVersion": resource.api_version,
             "namespace": involved.namespace,
             "name": involved.name,
             "uid": involved.uid,
@@ -33,6 +34,3 @@ def conflict_event(involved: Record, source: str, reason: str, now: str, unique:
         "lastTimestamp": now,
         "count": 1,
     }
-
-
-Clock = Callable[[], str]
