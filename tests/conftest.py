@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator
 
+import hypothesis_profiles  # noqa: F401  (importing it sets the profile)
 import pytest
 from twisted.internet import reactor
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 from ..kube.objects import Json, Record, key_of, record_of
 from ..kube.resources import ENDPOINTS, EVENTS, NAMESPACES, SERVICES, Resource
-from ..kube.status import already_exists, bad_request, conflict, invalid, not_found
+from ..kube.status import (
+    ApiError,
+    already_exists,
+    bad_request,
+    conflict,
+    invalid,
+    not_found,
+)
 from ..kube.watchevents import EventType
 from ..store.versioned import Store
 from .services import ServiceRules
@@ -24,6 +31,9 @@ STALE = (
 
 #: What the API server sets; a client's own values are ignored.
 _SERVER_SET = ("uid", "creationTimestamp", "selfLink", "managedFields", "generation")
+
+#: What a PUT creates where it is not there; of the others it is refused.
+_CREATED_BY_UPDATE = (ENDPOINTS, EVENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +78,17 @@ class Cluster:
 
     def create(self, resource: Resource, namespace: str, document: Json) -> Record:
         """
-        :raises ApiError: 400, 404 (no such namespace), 409 (AlreadyExists) or 422.
+        :raises ApiError: 400, 404 (no such namespace), 409 (AlreadyExists), 422, or 500 for an
+            object that has a version already.
         """
         metadata = self._metadata(resource, namespace, document)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = f"{metadata['generateName']}{self._uid()[:5]}"
         name = metadata.get("name") or ""
         if metadata.get("resourceVersion"):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+            raise ApiError(
+                500, "resourceVersion should not be set on objects to be created", reason=""
+            )
         if namespace and self.stores[NAMESPACES].get(namespace) is None:
             raise not_found(NAMESPACES, namespace)
         check_name(resource, name)
@@ -105,6 +118,9 @@ class Cluster:
         if current is None:
             if uid:
                 raise conflict(resource, name, _uid_differs(uid, ""))
+            if resource in _CREATED_BY_UPDATE:
+                metadata.pop("resourceVersion", None)
+                return self.create(resource, namespace, document)
             raise not_found(resource, name)
         if uid and uid != current.uid:
             raise conflict(resource, name, _uid_differs(uid, current.uid))
@@ -139,15 +155,10 @@ class Cluster:
             raise not_found(resource, name)
         if wanted is not None:
             if wanted.uid and wanted.uid != current.uid:
-                raise conflict(resource, name, _uid_differs(wanted.uid, current.uid))
+                raise _unmet(resource, name, "UID", wanted.uid, current.uid)
             version = str(current.version)
             if wanted.resource_version and wanted.resource_version != version:
-                raise conflict(
-                    resource,
-                    name,
-                    f"Precondition failed: ResourceVersion in precondition: "
-                    f"{wanted.resource_version}, ResourceVersion in object meta: {version}",
-                )
+                raise _unmet(resource, name, "ResourceVersion", wanted.resource_version, version)
         if resource is NAMESPACES:
             self._empty(name)
         self._remove(resource, current)
@@ -195,6 +206,19 @@ class Cluster:
                 "request"
             )
         return metadata
+
+
+def _unmet(resource: Resource, name: str, what: str, wanted: str, actual: str) -> ApiError:
+    """A delete's precondition that does not hold: here the API names the kind, not the resource
+    (apiserver registry/rest, BeforeDelete)."""
+    since = "deleted and then recreated" if what == "UID" else "modified"
+    return ApiError(
+        409,
+        f'Operation cannot be fulfilled on {resource.kind} "{name}": the {what} in the '
+        f"precondition ({wanted}) does not match the {what} in record ({actual}). "
+        f"The object might have been {since}",
+        details={"name": name, "kind": resource.kind},
+    )
 
 
 def _uid_differs(wanted: str, actual: str) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..kube.objects import Json
 from ..kube.status import ApiError, invalid
+from .validation import Cause, check_ports, unsupported
 
 _NODE_PORTS = range(30000, 32768)
+_SETS = {
+    "type": ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"),
+    "sessionAffinity": ("ClientIP", "None"),
+}
 
 
 class ServiceRules:
@@ -51,6 +56,15 @@ class ServiceRules:
             port.setdefault("targetPort", port.get("port"))
         old = before["spec"] if before is not None else {}
         external = spec["type"] == "ExternalName"
+        causes = [
+            unsupported(f"spec.{m}", spec[m], s) for m, s in _SETS.items() if spec[m] not in s
+        ]
+        causes += check_ports("spec.ports", spec.get("ports") or ())
+        causes += _duplicates(spec.get("ports") or ())
+        if causes:
+            raise invalid("Service", name, *causes)
+        if not external:
+            spec.setdefault("internalTrafficPolicy", "Cluster")
         if external:
             if not spec.get("externalName"):
                 raise _invalid(name, "spec.externalName", "Required value")
@@ -129,6 +143,19 @@ class ServiceRules:
                 self._node_ports.add(port["nodePort"])
         kept = {p.get("nodePort") for p in spec.get("ports") or ()}
         self._node_ports -= {number for number in held.values() if number and number not in kept}
+
+
+def _duplicates(ports: Sequence[Json]) -> Iterator[Cause]:
+    names: set[str] = set()
+    numbers: set[tuple[int, str]] = set()
+    for i, port in enumerate(ports):
+        name, number = port.get("name") or "", (port["port"], port["protocol"])
+        if name and name in names:
+            yield f"spec.ports[{i}].name", "FieldValueDuplicate", f'Duplicate value: "{name}"'
+        if number in numbers:
+            yield f"spec.ports[{i}]", "FieldValueDuplicate", f"Duplicate value: {number}"
+        names.add(name)
+        numbers.add(number)
 
 
 def _invalid(name: str, field: str, message: str) -> ApiError:

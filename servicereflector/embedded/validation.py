@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..kube.objects import Json
@@ -13,6 +14,14 @@ from ..kube.status import ApiError, bad_request, invalid
 _LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _LABEL_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL_1123.pattern}(\.{_LABEL_1123.pattern})*")
+_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+
+_LINK_LOCAL_MULTICAST = [ipaddress.ip_network(n) for n in ("224.0.0.0/24", "ff02::/16")]
+
+PROTOCOLS = ("TCP", "UDP", "SCTP")
+
+#: What is wrong with an object: field, reason and message of each cause.
+Cause = tuple[str, str, str]
 
 
 def check_name(resource: Resource, name: str) -> None:
@@ -55,6 +64,7 @@ def normalise(resource: Resource, document: Json, before: Json | None = None) ->
             metadata.pop(member, None)
         elif not isinstance(texts, dict) or any(type(v) is not str for v in texts.values()):
             raise bad_request(f"metadata.{member} is no map of strings")
+    _check_labels(resource.kind, metadata)
     if resource is NAMESPACES:
         name = metadata["name"]
         metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = name
@@ -66,20 +76,53 @@ def normalise(resource: Resource, document: Json, before: Json | None = None) ->
             document.pop("subsets", None)
 
 
+def check_ports(field: str, ports: Sequence[Json]) -> Iterator[Cause]:
+    """What is wrong with the ports of a Service or of a subset."""
+    for i, port in enumerate(ports):
+        number = port.get("port")
+        if type(number) is not int or not 0 < number < 65536:
+            message = f"Invalid value: {number}: must be between 1 and 65535, inclusive"
+            yield f"{field}[{i}].port", "FieldValueInvalid", message
+        if len(ports) > 1 and not port.get("name"):
+            yield f"{field}[{i}].name", "FieldValueRequired", "Required value"
+        if port.get("protocol") not in PROTOCOLS:
+            yield unsupported(f"{field}[{i}].protocol", port.get("protocol"), PROTOCOLS)
+
+
+def unsupported(field: str, value: object, supported: Sequence[str]) -> Cause:
+    """The cause for a value outside a set."""
+    known = ", ".join(f'"{one}"' for one in sorted(supported))
+    message = f'Unsupported value: "{value}": supported values: {known}'
+    return field, "FieldValueNotSupported", message
+
+
+def _check_labels(kind: str, metadata: Json) -> None:
+    causes: list[Cause] = []
+    for key, value in (metadata.get("labels") or {}).items():
+        prefix, slash, name = key.rpartition("/")
+        if slash and not (_SUBDOMAIN.fullmatch(prefix) and len(prefix) <= 253):
+            name = ""
+        for text, good in ((key, _NAME.fullmatch(name)), (value, _NAME.fullmatch(value or "0"))):
+            if not good or len(name) > 63 or len(value) > 63:
+                message = f'Invalid value: "{text}": no label'
+                causes.append(("metadata.labels", "FieldValueInvalid", message))
+    if causes:
+        raise invalid(kind, metadata["name"], *causes)
+
+
 def _check_subsets(name: str, subsets: Any) -> None:
     for i, subset in enumerate(subsets or ()):
+        if not subset.get("addresses") and not subset.get("notReadyAddresses"):
+            message = "Required value: must specify `addresses` or `notReadyAddresses`"
+            raise invalid("Endpoints", name, (f"subsets[{i}]", "FieldValueRequired", message))
         for member in ("addresses", "notReadyAddresses"):
             for j, address in enumerate(subset.get(member) or ()):
                 _check_ip(name, f"subsets[{i}].{member}[{j}].ip", address.get("ip"))
-        for j, port in enumerate(subset.get("ports") or ()):
+        ports = subset.get("ports") or ()
+        for port in ports:
             port.setdefault("protocol", "TCP")
-            number = port.get("port")
-            if type(number) is not int or not 0 < number < 65536:
-                raise _bad(
-                    name,
-                    f"subsets[{i}].ports[{j}].port",
-                    f"Invalid value: {number}: must be between 1 and 65535, inclusive",
-                )
+        if causes := list(check_ports(f"subsets[{i}].ports", ports)):
+            raise invalid("Endpoints", name, *causes)
 
 
 def _check_ip(name: str, field: str, text: object) -> None:
@@ -91,6 +134,9 @@ def _check_ip(name: str, field: str, text: object) -> None:
         "loopback range (127.0.0.0/8, ::1/128)": ip.is_loopback,
         "link-local range (169.254.0.0/16, fe80::/10)": ip.is_link_local,
         "unspecified": ip.is_unspecified,
+        "link-local multicast range (224.0.0.0/24, ff02::/10)": any(
+            ip in network for network in _LINK_LOCAL_MULTICAST
+        ),
     }
     for words, inside in ranges.items():
         if inside:

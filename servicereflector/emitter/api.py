@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from random import random
 from typing import Any
+from urllib.parse import parse_qsl
 from weakref import WeakValueDictionary
 
 import orjson
@@ -94,11 +95,12 @@ def respond_error(request: IRequest, error: ApiError) -> bytes:
 
 
 def parameters_of(request: Request) -> dict[str, str]:
-    """The query's first value of each parameter; what is no UTF-8 is replaced."""
-    return {
-        name.decode("utf-8", "replace"): values[0].decode("utf-8", "replace")
-        for name, values in request.args.items()
-    }
+    """The query's first value of each parameter; what is no UTF-8 is replaced.
+
+    ``?verbose`` is the same as ``?verbose=``. (``request.args`` lacks it.)
+    """
+    query = request.uri.partition(b"?")[2].decode("utf-8", "replace")
+    return dict(reversed(parse_qsl(query, keep_blank_values=True, errors="replace")))
 
 
 class ReadApi:
@@ -173,7 +175,7 @@ class ReadApi:
             mark = "+" if collection.store.synced else "-"
             state = "ok" if collection.store.synced else "failed: the first list is not in"
             lines.append(f"[{mark}]{collection.store.resource.plural} {state}\n")
-        if self.ready and b"verbose" not in request.args:
+        if self.ready and "verbose" not in parameters_of(request):
             return b"ok"
         request.setResponseCode(200 if self.ready else 503)
         lines.append(f"readyz check {'passed' if self.ready else 'failed'}\n")

@@ -67,6 +67,7 @@ class Stream:
         now = reactor.seconds()
         self._ends_at = now + seconds
         self._bookmark_at = now + BOOKMARK_PERIOD if bookmarks else float("inf")
+        self._began_at = store.version
         self._paused_at: float | None = None
         self._closed = False
         self._timer: IDelayedCall | None = None
@@ -145,14 +146,21 @@ class Stream:
             self.end()
             return
         if now >= self._ends_at:
+            # The client comes back with this version, which may be much newer than the last event.
+            if self._bookmark_at < float("inf") and self._store.version > self._began_at:
+                self._bookmark()
             self.end()
             return
         if now >= self._bookmark_at:
             self._bookmark_at = now + BOOKMARK_PERIOD
-            if self._paused_at is None and self._initial is None and not self._lagging():
-                self._write(encode_bookmark(self._store.resource, self._store.version))
+            self._bookmark()
         if not self._closed:
             self._set_timer()
+
+    def _bookmark(self) -> None:
+        """Tell up to where everything has been sent, if it has."""
+        if self._paused_at is None and self._initial is None and not self._lagging():
+            self._write(encode_bookmark(self._store.resource, self._store.version))
 
     def _lagging(self) -> bool:
         self.wake()

@@ -1,7 +1,7 @@
 """The subsets of an Endpoints object as a set, and back.
 
-A subset stands for the product of its addresses and its ports. kube-apiserver packs subsets anew on
-every write (pkg/api/v1/endpoints, RepackSubsets), so two Endpoints are equal when their sets are.
+A subset stands for the product of its addresses and its ports. The same set can be written in many
+ways, and who writes Endpoints may choose any, so two of them are equal when their sets are.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ Endpoint = tuple[Address, Port | None]
 def flatten(subsets: object) -> frozenset[Endpoint]:
     """The endpoints of ``subsets``; what is malformed is left out."""
     found: set[Endpoint] = set()
-    for subset in subsets if isinstance(subsets, list) else ():
+    for subset in _list(subsets):
         if not isinstance(subset, dict):
             continue
-        ports: list[Port | None] = [_port(p) for p in subset.get("ports") or () if _is_port(p)]
+        ports: list[Port | None] = [_port(p) for p in _list(subset.get("ports")) if _is_port(p)]
         for member, ready in (("addresses", True), ("notReadyAddresses", False)):
-            for address in subset.get(member) or ():
+            for address in _list(subset.get(member)):
                 if isinstance(address, dict) and isinstance(address.get("ip"), str):
-                    told = Address(address["ip"], str(address.get("hostname") or ""), ready)
+                    told = Address(address["ip"], _text(address.get("hostname")), ready)
                     found.update((told, port) for port in ports or [None])
     return frozenset(found)
 
@@ -61,16 +61,24 @@ def pack(endpoints: Iterable[Endpoint]) -> list[Json]:
     return sorted(packed, key=repr)
 
 
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _is_port(port: object) -> bool:
     return isinstance(port, dict) and isinstance(port.get("port"), int)
 
 
 def _port(port: Json) -> Port:
     return Port(
-        str(port.get("name") or ""),
+        _text(port.get("name")),
         port["port"],
-        str(port.get("protocol") or "TCP"),
-        str(port.get("appProtocol") or ""),
+        _text(port.get("protocol")) or "TCP",
+        _text(port.get("appProtocol")),
     )
 
 

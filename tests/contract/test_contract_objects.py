@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import pytest
-import pytest_twisted
 
 from servicereflector.kube.resources import ENDPOINTS, EVENTS, NAMESPACES, SERVICES, Resource
+
+from .api import Api, ensured, fields
 
 each_resource = pytest.mark.parametrize(
     "resource", [NAMESPACES, SERVICES, ENDPOINTS, EVENTS], ids=lambda r: r.plural
 )
-each_mirrored = pytest.mark.parametrize(
-    "resource", [SERVICES, ENDPOINTS], ids=lambda r: r.plural
-)
-ensured = pytest_twisted.ensureDeferred
+each_mirrored = pytest.mark.parametrize("resource", [SERVICES, ENDPOINTS], ids=lambda r: r.plural)
+#: The minor version since which Services go through the same registry code as all the others.
+#: Measured are 1.20 and the embedded cluster, which claims a newer one; the boundary itself is
+#: taken from the history of pkg/registry/core/service.
+ORDINARY_SERVICES = 23
 
 
 @each_resource
 @ensured
-async def test_a_created_object_has_what_the_server_sets(api, resource: Resource) -> None:
+async def test_a_created_object_has_what_the_server_sets(api: Api, resource: Resource) -> None:
     created = await api.create(resource, api.sample(resource, "a"))
     metadata = created["metadata"]
     assert (created["kind"], created["apiVersion"]) == (resource.kind, "v1")
@@ -29,14 +31,14 @@ async def test_a_created_object_has_what_the_server_sets(api, resource: Resource
 
 @each_resource
 @ensured
-async def test_what_was_created_can_be_read(api, resource: Resource) -> None:
+async def test_what_was_created_can_be_read(api: Api, resource: Resource) -> None:
     created = await api.create(resource, api.sample(resource, "a"))
     assert await api.get(resource, created["metadata"]["name"]) == created
 
 
 @each_resource
 @ensured
-async def test_an_update_is_answered_with_a_newer_version(api, resource: Resource) -> None:
+async def test_an_update_is_answered_with_a_newer_version(api: Api, resource: Resource) -> None:
     document = await api.create(resource, api.sample(resource, "a"))
     document["metadata"]["labels"] = {"changed": "yes"}
     before = int(document["metadata"]["resourceVersion"])
@@ -49,7 +51,7 @@ async def test_an_update_is_answered_with_a_newer_version(api, resource: Resourc
 
 @each_resource
 @ensured
-async def test_a_client_cannot_choose_uid_or_creation_time(api, resource: Resource) -> None:
+async def test_a_client_cannot_choose_uid_or_creation_time(api: Api, resource: Resource) -> None:
     document = api.sample(resource, "a")
     document["metadata"] |= {"uid": "mine", "creationTimestamp": "2001-01-01T00:00:00Z"}
     created = await api.create(resource, document)
@@ -59,7 +61,7 @@ async def test_a_client_cannot_choose_uid_or_creation_time(api, resource: Resour
 
 @pytest.mark.parametrize("resource", [SERVICES, ENDPOINTS, EVENTS], ids=lambda r: r.plural)
 @ensured
-async def test_a_deleted_object_is_gone(api, resource: Resource) -> None:
+async def test_a_deleted_object_is_gone(api: Api, resource: Resource) -> None:
     await api.create(resource, api.sample(resource, "a"))
     await api.delete(resource, "a")
     refused = await api.refusal(api.get(resource, "a"))
@@ -70,7 +72,7 @@ async def test_a_deleted_object_is_gone(api, resource: Resource) -> None:
 
 @each_mirrored
 @ensured
-async def test_a_deletion_is_answered_with_success(api, resource: Resource) -> None:
+async def test_a_deletion_is_answered_with_success(api: Api, resource: Resource) -> None:
     created = await api.create(resource, api.sample(resource, "a"))
     answer = await api.send("DELETE", resource.path(api.namespace, "a"), b"")
     assert answer["kind"] == "Status"
@@ -84,7 +86,7 @@ async def test_a_deletion_is_answered_with_success(api, resource: Resource) -> N
 
 @each_resource
 @ensured
-async def test_a_name_is_given_once(api, resource: Resource) -> None:
+async def test_a_name_is_given_once(api: Api, resource: Resource) -> None:
     document = api.sample(resource, "a")
     name = document["metadata"]["name"]
     await api.create(resource, document)
@@ -96,7 +98,9 @@ async def test_a_name_is_given_once(api, resource: Resource) -> None:
 
 @each_mirrored
 @ensured
-async def test_nothing_is_created_in_a_namespace_that_is_not_there(api, resource) -> None:
+async def test_nothing_is_created_in_a_namespace_that_is_not_there(
+    api: Api, resource: Resource
+) -> None:
     api.namespace = "nowhere"
     refused = await api.refusal(api.create(resource, api.sample(resource, "a")))
     assert (refused.code, refused.reason) == (404, "NotFound")
@@ -105,7 +109,7 @@ async def test_nothing_is_created_in_a_namespace_that_is_not_there(api, resource
 
 
 @ensured
-async def test_an_object_is_not_found_in_a_namespace_that_is_not_there(api) -> None:
+async def test_an_object_is_not_found_in_a_namespace_that_is_not_there(api: Api) -> None:
     api.namespace = "nowhere"
     refused = await api.refusal(api.get(SERVICES, "a"))
     assert refused.message == 'services "a" not found'
@@ -113,27 +117,27 @@ async def test_an_object_is_not_found_in_a_namespace_that_is_not_there(api) -> N
 
 @each_mirrored
 @ensured
-async def test_deleting_what_is_not_there_is_refused(api, resource: Resource) -> None:
+async def test_deleting_what_is_not_there_is_refused(api: Api, resource: Resource) -> None:
     refused = await api.refusal(api.delete(resource, "a"))
     assert (refused.code, refused.reason) == (404, "NotFound")
     assert refused.details == {"name": "a", "kind": resource.plural}
 
 
 @ensured
-async def test_a_service_that_is_not_there_is_not_created_by_an_update(api) -> None:
+async def test_a_service_that_is_not_there_is_not_created_by_an_update(api: Api) -> None:
     refused = await api.refusal(api.update(SERVICES, api.service("a")))
     assert (refused.code, refused.reason) == (404, "NotFound")
 
 
 @ensured
-async def test_endpoints_that_are_not_there_are_created_by_an_update(api) -> None:
+async def test_endpoints_that_are_not_there_are_created_by_an_update(api: Api) -> None:
     updated = await api.update(ENDPOINTS, api.endpoints("a"))
     assert updated == await api.get(ENDPOINTS, "a")
 
 
 @each_mirrored
 @ensured
-async def test_an_update_of_an_older_version_is_a_conflict(api, resource: Resource) -> None:
+async def test_an_update_of_an_older_version_is_a_conflict(api: Api, resource: Resource) -> None:
     document = await api.create(resource, api.sample(resource, "a"))
     document["metadata"]["labels"] = {"changed": "once"}
     await api.update(resource, document)
@@ -147,44 +151,65 @@ async def test_an_update_of_an_older_version_is_a_conflict(api, resource: Resour
     assert refused.details == {"name": "a", "kind": resource.plural}
 
 
-@each_mirrored
 @ensured
-async def test_an_update_without_a_version_is_unconditional(api, resource: Resource) -> None:
-    document = await api.create(resource, api.sample(resource, "a"))
+async def test_an_update_of_endpoints_without_a_version_is_unconditional(api: Api) -> None:
+    document = await api.create(ENDPOINTS, api.endpoints("a"))
     del document["metadata"]["resourceVersion"]
     document["metadata"]["labels"] = {"changed": "yes"}
-    updated = await api.update(resource, document)
+    updated = await api.update(ENDPOINTS, document)
     assert updated["metadata"]["labels"] == {"changed": "yes"}
 
 
+@ensured
+async def test_an_update_of_a_service_without_a_version(api: Api) -> None:
+    document = await api.create(SERVICES, api.service("a"))
+    version = document["metadata"].pop("resourceVersion")
+    document["metadata"]["labels"] = {"changed": "yes"}
+    if api.minor >= ORDINARY_SERVICES:
+        assert int((await api.update(SERVICES, document))["metadata"]["resourceVersion"]) > int(
+            version
+        )
+        return
+    refused = await api.refusal(api.update(SERVICES, document))
+    assert (refused.code, refused.reason) == (422, "Invalid")
+
+
 @each_mirrored
 @ensured
-async def test_an_update_of_another_uid_is_a_conflict(api, resource: Resource) -> None:
+async def test_an_update_of_another_uid_is_a_conflict(api: Api, resource: Resource) -> None:
     document = await api.create(resource, api.sample(resource, "a"))
     document["metadata"]["uid"] = "another"
     refused = await api.refusal(api.update(resource, document))
-    assert (refused.code, refused.reason) == (409, "Conflict")
+    if resource is SERVICES and api.minor < ORDINARY_SERVICES:
+        assert (refused.code, refused.reason) == (422, "Invalid")
+    else:
+        assert (refused.code, refused.reason) == (409, "Conflict")
 
 
 @each_mirrored
 @ensured
-async def test_an_update_of_a_deleted_object_is_refused(api, resource: Resource) -> None:
+async def test_an_update_of_a_deleted_object_is_refused(api: Api, resource: Resource) -> None:
     document = await api.create(resource, api.sample(resource, "a"))
     await api.delete(resource, "a")
     refused = await api.refusal(api.update(resource, document))
-    assert (refused.code, refused.reason) == (409, "Conflict")
+    if resource is SERVICES and api.minor < ORDINARY_SERVICES:
+        assert (refused.code, refused.reason) == (404, "NotFound")
+    else:
+        assert (refused.code, refused.reason) == (409, "Conflict")
     assert (await api.list(resource))["items"] == []
 
 
 @each_mirrored
 @ensured
-async def test_an_update_that_changes_nothing_keeps_the_version(api, resource: Resource) -> None:
+async def test_an_update_that_changes_nothing_keeps_the_version(
+    api: Api, resource: Resource
+) -> None:
     document = await api.create(resource, api.sample(resource, "a"))
     assert await api.update(resource, document) == document
 
 
 @ensured
-async def test_versions_increase_across_resources(api) -> None:
+async def test_versions_increase_across_resources(api: Api) -> None:
     versions = []
     for resource in (SERVICES, ENDPOINTS, EVENTS, NAMESPACES):
         created = await api.create(resource, api.sample(resource, "b"))
@@ -195,17 +220,19 @@ async def test_versions_increase_across_resources(api) -> None:
 @each_mirrored
 @pytest.mark.parametrize("member", ["uid", "resource_version"])
 @ensured
-async def test_a_deletion_of_something_else_is_a_conflict(api, resource, member: str) -> None:
+async def test_a_deletion_of_something_else_is_a_conflict(
+    api: Api, resource: Resource, member: str
+) -> None:
     await api.create(resource, api.sample(resource, "a"))
     refused = await api.refusal(api.delete(resource, "a", **{member: "1"}))
     assert (refused.code, refused.reason) == (409, "Conflict")
-    assert refused.details == {"name": "a", "kind": resource.plural}
+    assert refused.details == {"name": "a", "kind": resource.kind}
     assert await api.get(resource, "a")
 
 
 @each_mirrored
 @ensured
-async def test_a_deletion_whose_preconditions_hold_is_done(api, resource: Resource) -> None:
+async def test_a_deletion_whose_preconditions_hold_is_done(api: Api, resource: Resource) -> None:
     metadata = (await api.create(resource, api.sample(resource, "a")))["metadata"]
     await api.delete(
         resource, "a", uid=metadata["uid"], resource_version=metadata["resourceVersion"]
@@ -214,16 +241,16 @@ async def test_a_deletion_whose_preconditions_hold_is_done(api, resource: Resour
 
 
 @ensured
-async def test_a_new_object_has_no_version(api) -> None:
+async def test_a_new_object_has_no_version(api: Api) -> None:
     document = api.service("a")
     document["metadata"]["resourceVersion"] = "7"
     refused = await api.refusal(api.create(SERVICES, document))
-    assert refused.code == 500
-    assert "resourceVersion" in refused.message
+    assert (refused.code, refused.reason) == (500, "")
+    assert refused.message == "resourceVersion should not be set on objects to be created"
 
 
 @ensured
-async def test_the_body_names_the_object_of_the_path(api) -> None:
+async def test_the_body_names_the_object_of_the_path(api: Api) -> None:
     await api.create(SERVICES, api.service("a"))
     document = api.service("b")
     refused = await api.refusal(api.send("PUT", SERVICES.path(api.namespace, "a"), document))
@@ -231,15 +258,13 @@ async def test_the_body_names_the_object_of_the_path(api) -> None:
 
 
 @ensured
-async def test_the_body_names_the_namespace_of_the_path(api) -> None:
-    refused = await api.refusal(
-        api.send("POST", SERVICES.path("default"), api.service("a"))
-    )
+async def test_the_body_names_the_namespace_of_the_path(api: Api) -> None:
+    refused = await api.refusal(api.send("POST", SERVICES.path("default"), api.service("a")))
     assert (refused.code, refused.reason) == (400, "BadRequest")
 
 
 @ensured
-async def test_the_namespace_may_be_left_to_the_path(api) -> None:
+async def test_the_namespace_may_be_left_to_the_path(api: Api) -> None:
     document = api.service("a")
     del document["metadata"]["namespace"]
     created = await api.send("POST", SERVICES.path(api.namespace), document)
@@ -247,20 +272,20 @@ async def test_the_namespace_may_be_left_to_the_path(api) -> None:
 
 
 @ensured
-async def test_a_body_of_another_kind_is_refused(api) -> None:
+async def test_a_body_of_another_kind_is_refused(api: Api) -> None:
     document = {"kind": "Endpoints", "apiVersion": "v1", **api.service("a")}
     refused = await api.refusal(api.create(SERVICES, document))
     assert (refused.code, refused.reason) == (400, "BadRequest")
 
 
 @ensured
-async def test_a_body_that_is_no_json_is_refused(api) -> None:
+async def test_a_body_that_is_no_json_is_refused(api: Api) -> None:
     refused = await api.refusal(api.send("POST", SERVICES.path(api.namespace), b"{no"))
     assert (refused.code, refused.reason) == (400, "BadRequest")
 
 
 @ensured
-async def test_a_body_in_an_unknown_format_is_refused(api) -> None:
+async def test_a_body_in_an_unknown_format_is_refused(api: Api) -> None:
     request = api.send("POST", SERVICES.path(api.namespace), b"x", "text/plain")
     refused = await api.refusal(request)
     assert (refused.code, refused.reason) == (415, "UnsupportedMediaType")
@@ -280,29 +305,29 @@ async def test_a_body_in_an_unknown_format_is_refused(api) -> None:
     ids=lambda p: getattr(p, "plural", p)[:12],
 )
 @ensured
-async def test_an_invalid_name_is_refused(api, resource: Resource, name: str) -> None:
+async def test_an_invalid_name_is_refused(api: Api, resource: Resource, name: str) -> None:
     document = api.sample(resource, "a")
     document["metadata"]["name"] = name
     refused = await api.refusal(api.create(resource, document))
     assert (refused.code, refused.reason) == (422, "Invalid")
+    assert refused.details is not None
     assert refused.details["name"] == name
     assert refused.details["kind"] == resource.kind
-    assert {c["field"] for c in refused.details["causes"]} == {"metadata.name"}
+    assert fields(refused) == {"metadata.name"}
     assert set(refused.causes) == {"FieldValueInvalid"}
 
 
 @ensured
-async def test_an_object_without_a_name_is_refused(api) -> None:
+async def test_an_object_without_a_name_is_refused(api: Api) -> None:
     document = api.service("a")
     del document["metadata"]["name"]
     refused = await api.refusal(api.create(SERVICES, document))
     assert (refused.code, refused.reason) == (422, "Invalid")
-    assert refused.details["kind"] == "Service"
     assert "FieldValueRequired" in refused.causes
 
 
 @ensured
-async def test_a_name_can_be_generated(api) -> None:
+async def test_a_name_can_be_generated(api: Api) -> None:
     names = set()
     for _ in range(2):
         document = api.service("a")
@@ -316,7 +341,7 @@ async def test_a_name_can_be_generated(api) -> None:
 
 
 @ensured
-async def test_empty_labels_and_annotations_are_as_good_as_none(api) -> None:
+async def test_empty_labels_and_annotations_are_as_good_as_none(api: Api) -> None:
     document = api.service("a")
     document["metadata"] |= {"labels": {}, "annotations": None}
     created = await api.create(SERVICES, document)
@@ -325,7 +350,7 @@ async def test_empty_labels_and_annotations_are_as_good_as_none(api) -> None:
 
 
 @ensured
-async def test_a_label_that_is_no_string_is_refused(api) -> None:
+async def test_a_label_that_is_no_string_is_refused(api: Api) -> None:
     document = api.service("a")
     document["metadata"]["labels"] = {"a": 1}
     refused = await api.refusal(api.create(SERVICES, document))
@@ -334,16 +359,16 @@ async def test_a_label_that_is_no_string_is_refused(api) -> None:
 
 @pytest.mark.parametrize(("key", "value"), [("a b", "x"), ("a", "x y"), ("a/b/c", "x")])
 @ensured
-async def test_a_malformed_label_is_refused(api, key: str, value: str) -> None:
+async def test_a_malformed_label_is_refused(api: Api, key: str, value: str) -> None:
     document = api.service("a")
     document["metadata"]["labels"] = {key: value}
     refused = await api.refusal(api.create(SERVICES, document))
     assert (refused.code, refused.reason) == (422, "Invalid")
-    assert {c["field"] for c in refused.details["causes"]} == {"metadata.labels"}
+    assert fields(refused) == {"metadata.labels"}
 
 
 @ensured
-async def test_a_merge_patch_changes_what_it_names(api) -> None:
+async def test_a_merge_patch_changes_what_it_names(api: Api) -> None:
     document = api.service("a")
     document["metadata"]["labels"] = {"kept": "x", "dropped": "y"}
     await api.create(SERVICES, document)
@@ -355,7 +380,7 @@ async def test_a_merge_patch_changes_what_it_names(api) -> None:
 
 
 @ensured
-async def test_a_strategic_patch_merges_ports_by_their_number(api) -> None:
+async def test_a_strategic_patch_merges_ports_by_their_number(api: Api) -> None:
     await api.create(SERVICES, api.service("a"))
     patch = {"spec": {"ports": [{"port": 443, "name": "https"}]}}
     patched = await api.send(
@@ -365,7 +390,7 @@ async def test_a_strategic_patch_merges_ports_by_their_number(api) -> None:
 
 
 @ensured
-async def test_a_merge_patch_replaces_ports(api) -> None:
+async def test_a_merge_patch_replaces_ports(api: Api) -> None:
     await api.create(SERVICES, api.service("a"))
     patch = {"spec": {"ports": [{"port": 443, "name": "https"}]}}
     patched = await api.send(
@@ -375,7 +400,7 @@ async def test_a_merge_patch_replaces_ports(api) -> None:
 
 
 @ensured
-async def test_an_unknown_resource_is_not_found(api) -> None:
+async def test_an_unknown_resource_is_not_found(api: Api) -> None:
     path = f"/api/v1/namespaces/{api.namespace}/gadgets"
     refused = await api.refusal(api.client.request("GET", path))
     assert (refused.code, refused.reason) == (404, "NotFound")
@@ -384,7 +409,7 @@ async def test_an_unknown_resource_is_not_found(api) -> None:
 
 
 @ensured
-async def test_a_namespace_is_active_and_keeps_its_finalizer(api) -> None:
+async def test_a_namespace_is_active_and_keeps_its_finalizer(api: Api) -> None:
     namespace = await api.get(NAMESPACES, api.namespace)
     assert namespace["status"] == {"phase": "Active"}
     assert namespace["spec"] == {"finalizers": ["kubernetes"]}

@@ -1,0 +1,269 @@
+"""Clusters in memory, and the program between them: deterministic, without sockets or waiting.
+
+::
+
+    mesh = Mesh()
+    east = mesh.join("east")
+    west = mesh.join("west", sources=["east"])
+    east.cluster.put(SERVICES, service("shop/cart"))
+    east.cluster.put(ENDPOINTS, endpoints("shop/cart", ["10.1.0.7"]))
+    mesh.network.settle()
+    assert west.cluster.get(SERVICES, "shop/cart")["spec"]["clusterIP"]
+    mesh.stop()
+
+Everything speaks HTTP through the real client, parsers and resources. Time stands still but for
+``mesh.network.advance(seconds)``; the same calls give the same run, uids and times included.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from itertools import count
+from random import Random
+from typing import Any
+from uuid import NAMESPACE_DNS, uuid5
+
+from twisted.internet.defer import Deferred, succeed
+
+from ..client.http import KubeClient
+from ..embedded.api import EmbeddedApi
+from ..embedded.cluster import Cluster
+from ..kube.objects import Json, key_of, split_key
+from ..kube.resources import NAMESPACES, Resource
+from ..kube.selectors import LabelSelector
+from ..listwatch.machine import Timing
+from ..program import Program, Roles, SourceClient, Surroundings
+from .network import Network, Server
+
+#: When a network's clock stands at 0.
+EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+EVERYTHING = Roles(emitted=LabelSelector(), reflected=LabelSelector())
+
+
+def service(
+    key: str,
+    *,
+    ports: Iterable[int] = (80,),
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    **spec: Any,
+) -> Json:
+    """A Service document.
+
+    :param key: ``namespace/name``.
+    :param spec: further members of the spec, such as ``type`` or ``clusterIP``.
+    """
+    named = [{"name": f"p{port}", "port": port, "protocol": "TCP"} for port in ports]
+    return _document(
+        key, labels, annotations, apiVersion="v1", kind="Service", spec={"ports": named, **spec}
+    )
+
+
+def endpoints(
+    key: str,
+    addresses: Iterable[str],
+    *,
+    ports: Iterable[int] = (80,),
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Json:
+    """An Endpoints document; without addresses, one without subsets."""
+    subset = {
+        "addresses": [{"ip": address} for address in addresses],
+        "ports": [{"name": f"p{port}", "port": port, "protocol": "TCP"} for port in ports],
+    }
+    subsets = [subset] if subset["addresses"] else []
+    return _document(key, labels, annotations, apiVersion="v1", kind="Endpoints", subsets=subsets)
+
+
+def _document(
+    key: str,
+    labels: Mapping[str, str] | None,
+    annotations: Mapping[str, str] | None,
+    **rest: Any,
+) -> Json:
+    namespace, name = split_key(key)
+    metadata: Json = {"namespace": namespace, "name": name}
+    if labels:
+        metadata["labels"] = dict(labels)
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"metadata": metadata, **rest}
+
+
+class MemoryCluster:
+    """An embedded cluster whose API is served on a network in memory.
+
+    :ivar model: the cluster itself, beneath the API.
+    :ivar server: its API; its faults are there.
+    """
+
+    def __init__(
+        self, name: str = "cluster", network: Network | None = None, **options: Any
+    ) -> None:
+        """
+        :param name: also makes the uids, so they differ between clusters.
+        :param network: a new one by default.
+        :param options: as :class:`Cluster` takes them, such as ``service_range``.
+        """
+        self.name = name
+        self.network = network or Network()
+        numbers = count(1)
+        self.model = Cluster(
+            now=self.now,
+            uid=lambda: str(uuid5(NAMESPACE_DNS, f"{next(numbers)}.{name}")),
+            **options,
+        )
+        self.api = EmbeddedApi(self.network.clock, self.model)
+        self.server: Server = self.network.serve(name, self.api.app.resource())
+
+    def now(self) -> str:
+        """The network's time, as Kubernetes writes it."""
+        time = EPOCH + timedelta(seconds=int(self.network.clock.seconds()))
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def client(self) -> KubeClient:
+        """A client of the API; the caller closes it."""
+        return self.server.client()
+
+    def get(self, resource: Resource, key: str) -> Json | None:
+        """The object as it is now, None where there is none."""
+        record = self.model.stores[resource].get(key)
+        return None if record is None else record.document()
+
+    def keys(self, resource: Resource) -> list[str]:
+        """The keys of all objects, in the order of a list."""
+        return sorted(record.key for record in self.model.stores[resource])
+
+    def put(self, resource: Resource, document: Json) -> Json:
+        """Create the object, or replace the one of its name; its namespace is made if need be.
+
+        :raises ApiError: as the API does.
+        """
+        document = copy.deepcopy(document)
+        metadata = document["metadata"]
+        namespace, name = metadata.get("namespace", ""), metadata["name"]
+        if namespace and self.get(NAMESPACES, namespace) is None:
+            self.model.create(NAMESPACES, "", {"metadata": {"name": namespace}})
+        if self.get(resource, key_of(namespace, name)) is None:
+            return self.model.create(resource, namespace, document).document()
+        return self.model.update(resource, namespace, name, document).document()
+
+    def delete(self, resource: Resource, key: str) -> None:
+        """
+        :raises ApiError: 404, where there is none.
+        """
+        self.model.delete(resource, *split_key(key))
+
+
+class Node:
+    """One cluster of a mesh, with the program that runs for it.
+
+    :ivar cluster: the host.
+    :ivar emitter: the Emitter's server; its faults are there.
+    :ivar program: the one that runs now, None between :meth:`stop` and :meth:`start`.
+    """
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        cluster: MemoryCluster,
+        sources: Sequence[str],
+        roles: Roles,
+        timing: Timing | None,
+    ) -> None:
+        self.cluster = cluster
+        self.emitter: Server | None = None
+        self.program: Program | None = None
+        self._mesh = mesh
+        self._sources = sources
+        self._roles = roles
+        self._timing = timing
+
+    def start(self) -> None:
+        """Start a program that knows nothing of an earlier one."""
+        network = self.cluster.network
+        world = Surroundings(network.clock, self._mesh.random, self.cluster.now, self._timing)
+        sources = [
+            SourceClient(name, network.client(_emitter_name(name))) for name in self._sources
+        ]
+        self.program = Program(world, self.cluster.client(), sources, self._roles)
+        if self.program.read_api is not None:
+            resource = self.program.read_api.app.resource()
+            self.emitter = network.serve(_emitter_name(self.cluster.name), resource)
+        self.program.startService()
+        network.settle()
+
+    def stop(self) -> None:
+        """Stop the program as SIGTERM does; its Emitter refuses connections from now on."""
+        program, self.program = self.program, None
+        if program is None:
+            return
+        if self.emitter is not None:
+            self.emitter.refuse()
+        self.cluster.network.wait(_whenever(program.stopService()), seconds=30)
+        if self.emitter is not None:
+            self.emitter.cut()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+class Mesh:
+    """Clusters and their programs on one network.
+
+    :ivar nodes: by name, in the order in which they joined.
+    :ivar random: what the programs draw from, seeded.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.network = Network()
+        self.nodes: dict[str, Node] = {}
+        self.random = Random(seed).random
+
+    def __getitem__(self, name: str) -> Node:
+        return self.nodes[name]
+
+    def join(
+        self,
+        name: str,
+        sources: Sequence[str] = (),
+        *,
+        roles: Roles = EVERYTHING,
+        timing: Timing | None = None,
+        cluster: MemoryCluster | None = None,
+    ) -> Node:
+        """Add a cluster and start its program.
+
+        :param sources: the names of the nodes whose Emitters it reflects; they may join later.
+        :param cluster: one that exists, of this network, in the place of a new one.
+        """
+        cluster = cluster or MemoryCluster(name, self.network)
+        node = self.nodes[name] = Node(self, cluster, sources, roles, timing)
+        node.start()
+        return node
+
+    def settle(self) -> None:
+        """See :meth:`Network.settle`."""
+        self.network.settle()
+
+    def advance(self, seconds: float) -> None:
+        """See :meth:`Network.advance`."""
+        self.network.advance(seconds)
+
+    def stop(self) -> None:
+        """Stop all programs."""
+        for node in self.nodes.values():
+            node.stop()
+
+
+def _emitter_name(name: str) -> str:
+    return f"{name}.emitter"
+
+
+def _whenever(result: object) -> Deferred[Any]:
+    return result if isinstance(result, Deferred) else succeed(result)
