@@ -37,8 +37,8 @@ image: ## Build the container image (ENGINE=docker IMAGE=service-reflector:lates
 
 .PHONY: clean
 clean: ## Remove all that these targets made here
-	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .import_linter_cache build dist *.egg-info
-	find servicereflector tests twisted -name __pycache__ -exec rm -rf {} +
+	rm -rf $(VENV) .tox .hypothesis .mypy_cache .ruff_cache .import_linter_cache build dist *.egg-info
+	find servicereflector tests twisted -name __pycache__ -prune -exec rm -rf {} +
 
 # Not editable, which would hide the twistd plugin. A build/ that is left would bring removed
 # modules back.

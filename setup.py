@@ -39,15 +39,16 @@ setup(
     install_requires=[
         "Twisted[tls]>=25.5",
         "Werkzeug>=2.3",
-        "cryptography>=43",
+        "constantly>=15.1",
+        "cryptography>=45.0.7",
         "klein>=24.8",
-        "kubernetes>=31,!=36.0.0,!=36.0.1",  # those two send no token
+        "kubernetes>=36.0.2",  # tokens stood elsewhere until 35, and nowhere in 36.0.0 and 36.0.1
         "orjson>=3.10",
         "prometheus_client>=0.20",
         "pyOpenSSL>=25.3",
-        "PyYAML>=6.0.1",
+        "PyYAML>=6.0.3",
         "service_identity>=24.1",
-        "treq>=24.9",
+        "treq>=26.7",
         "zope.interface>=6.4",
     ],
     extras_require={

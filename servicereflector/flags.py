@@ -8,6 +8,7 @@ exactly the names of the table is taken.
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -46,20 +47,18 @@ class FlagOptions(usage.Options):
 
     flags: ClassVar[tuple[Flag, ...]] = ()
     aliases: ClassVar[dict[str, str]] = {}
-    optParameters: ClassVar[list[list[Any]]] = []
+    subCommands: ClassVar[list[list[Any]]] = []
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        # twisted.python.usage looks for its parameters in the class.
-        cls.optParameters = [[flag.name, None, flag.default, flag.help] for flag in cls.flags]
+    def __init__(self) -> None:
+        super().__init__()
+        self.update({flag.name: flag.default for flag in self.flags})
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
         :raises usage.UsageError: naming the flag and what is valid.
         """
-        usage.Options.parseOptions(
-            self, self._normalise(sys.argv[1:] if options is None else options)
-        )
+        rest = self._take_flags(sys.argv[1:] if options is None else options)
+        usage.Options.parseOptions(self, rest)
 
     def postOptions(self) -> None:
         for flag in self.flags:
@@ -77,8 +76,8 @@ class FlagOptions(usage.Options):
         texts = text.replace("\n", separator).split(separator)
         return [flag.read(one.strip()) for one in texts if one.strip()]
 
-    def _normalise(self, arguments: Sequence[str]) -> list[str]:
-        """The arguments in the form that getopt takes: each flag once, as ``--name=value``."""
+    def _take_flags(self, arguments: Sequence[str]) -> list[str]:
+        """Note the flags' texts; what is left is a subcommand's arguments, or ``--help``."""
         known = {flag.name: flag for flag in self.flags}
         found: dict[str, str] = {}
         rest = list(arguments)
@@ -101,7 +100,10 @@ class FlagOptions(usage.Options):
             if flag.many and flag.name in found:
                 value = f"{found[flag.name]}\n{value}"
             found[flag.name] = value
-        return [f"--{name}={value}" for name, value in found.items()] + rest
+        if rest and rest[0] not in [command[0] for command in self.subCommands]:
+            raise usage.UsageError(f"unexpected argument {rest[0]!r}; --help lists the flags")
+        self.update(found)
+        return rest
 
     def _like(self, name: str) -> str:
         names = [flag.name for flag in self.flags] + list(self.aliases)
@@ -153,16 +155,17 @@ def count(text: str) -> int:
 
 
 def address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+    # An IPv6 address has to stand in brackets, as in Go.
+    match = re.fullmatch(r"(\[[^][]*\]|[^][:]*):([0-9]{1,5})", text)
+    if match is None or int(match[2]) > 65535:
         raise ValueError(f"{text!r} is no address: say [host]:port, for example :9090")
-    return host.strip("[]"), int(port)
+    return match[1].strip("[]"), int(match[2])
 
 
 def one_of(values: Sequence[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in values:
-            raise ValueError(f"{text!r} is not one of {', '.join(values)}")
+            raise ValueError(f"{text!r} is not one of {', '.join(filter(None, values))}")
         return text
 
     return read

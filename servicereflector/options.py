@@ -10,6 +10,7 @@ from twisted.python import usage
 
 from . import __version__
 from .client.connection import ConfigError, parse_url
+from .emitter.tls import check_suites
 from .flags import Flag, FlagOptions, address, boolean, count, one_of, port
 from .kube.selectors import LabelSelector, SelectorError, parse_labels
 
@@ -60,6 +61,11 @@ class NamedPair:
     domains: tuple[str, ...] = ()
 
 
+def _suite(text: str) -> str:
+    check_suites([text])
+    return text
+
+
 def _pair(text: str) -> NamedPair:
     files, _, domains = text.partition(":")
     certificate, comma, key = files.partition(",")
@@ -108,13 +114,13 @@ FLAGS = (
         "emitter.tls-min-version",
         "VersionTLS12",
         f"Oldest TLS version taken: one of {', '.join(TLS_VERSIONS)}.",
-        one_of(TLS_VERSIONS),
+        one_of(("", *TLS_VERSIONS)),
     ),
     Flag(
         "emitter.tls-cipher-suites",
         "",
         "Cipher suites up to TLS 1.2, by their IANA names. Default: Twisted's choice.",
-        str,
+        _suite,
         many=True,
     ),
     Flag(
@@ -199,15 +205,12 @@ class ReflectorOptions(FlagOptions):
             "Mirrors selected Services from other clusters into this one."
         )
 
-    def opt_version(self) -> None:
-        print_version()
-
     def postOptions(self) -> None:
-        if self.subCommand:
-            return
         super().postOptions()
         if self["version"]:
             print_version()
+        if self.subCommand:
+            return
         if bool(self["emitter.tls-cert-file"]) != bool(self["emitter.tls-private-key-file"]):
             raise usage.UsageError(
                 "--emitter.tls-cert-file and --emitter.tls-private-key-file go together"

@@ -9,22 +9,36 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from twisted.application.service import IService, MultiService
-from twisted.logger import Logger
+from twisted.internet.ssl import CertificateOptions
+from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
+from twisted.web.resource import IResource
 
 from .client.connection import ConfigError
 from .client.credentials import Credentials, from_url
-from .emitter.tls import Pair, TlsError, self_signed, server_options
-from .ops.sockets import BindError
+from .emitter.tls import Pair, TlsError, choose_by_name, self_signed, server_options
+from .ops.sockets import BindError, SocketService, bind
 from .options import ReflectorOptions
 
+if TYPE_CHECKING:
+    # The interfaces of a reactor that is used here, together.
+    from twisted.internet.posixbase import PosixReactorBase as Reactor
+
+    from .program import Surroundings
+
 COMMAND = "service-reflector"
+
+#: What the process ends with; the demo's tour sets it.
+exit_status = 0
 
 
 class Options(ReflectorOptions):
@@ -38,33 +52,50 @@ class Options(ReflectorOptions):
 
     def postOptions(self) -> None:
         super().postOptions()
-        twistd = getattr(self, "parent", None)
-        if twistd is not None and not any(twistd.get(o) for o in ("logger", "logfile", "syslog")):
-            # twistd asks for its observer by name, after the options are read.
-            twistd["logger"] = "servicereflector.tap.log_observer"
-            _log_flags[:] = [self["log-level"], self["log-format"]]
+        twistd = self.parent
+        if twistd is None or not twistd.get("nodaemon"):
+            return
+        if any(twistd.get(option) for option in ("logger", "logfile", "syslog")):
+            return
+        # twistd asks for its observer by name, after the options are read.
+        twistd["logger"] = "servicereflector.tap.log_observer"
+        _log_flags[:] = [self["log-level"], self["log-format"]]
+        if self.subCommand:
+            # The tour breaks connections on purpose: their loss is no news there.
+            _log_flags[:] = ["error" if self.subOptions["once"] else "info", "text"]
 
 
 _log_flags = ["info", ""]
 
 
-def log_observer() -> Any:
+def log_observer() -> ILogObserver:
     """The observer that the flags ask for."""
     from .ops.logs import make_observer
 
-    return make_observer(*_log_flags)
+    level, log_format = _log_flags
+    return make_observer(level, log_format)
 
 
-def _refuse(message: str) -> None:
+def _refuse(message: str) -> NoReturn:
     first_line = " ".join(message.split())
     sys.stderr.write(f"{COMMAND}: {first_line}\n")
     sys.exit(1)
 
 
+@contextmanager
+def _blaming(flag: str) -> Iterator[None]:
+    """What goes wrong within begins with the flag that it comes from."""
+    try:
+        yield
+    except (BindError, ConfigError, TlsError) as error:
+        raise type(error)(f"{flag}: {error}") from None
+
+
 def makeService(options: Options) -> IService:
     """Called by twistd; what is wrong ends the process with one line and status 1."""
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
 
+    reactor = cast("Reactor", installed)
     try:
         if options.subCommand == "demo":
             from .demo.service import make_demo
@@ -73,25 +104,21 @@ def makeService(options: Options) -> IService:
         return build(options, reactor)
     except (BindError, ConfigError, TlsError) as error:
         _refuse(str(error))
-        raise  # for the type checker: _refuse does not return
 
 
-def build(options: ReflectorOptions, reactor: Any) -> MultiService:
+def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     """The program that the options describe.
 
     :raises ConfigError: a cluster that cannot be used.
     :raises TlsError: a certificate that cannot be used.
     :raises BindError: an address that cannot be listened on.
     """
-    from .client.config import find_host
     from .client.http import KubeClient
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
-    from .ops.sockets import SocketService
     from .program import Program, Roles, SourceClient
 
-    location = find_host(options["kubeconfig"] or None, os.environ)
-    host = KubeClient(reactor, Credentials(location.load, clock=reactor))
+    host = KubeClient(reactor, _host(options, reactor))
     sources = [
         SourceClient(name, KubeClient(reactor, credentials))
         for name, credentials in _sources(options, reactor)
@@ -108,18 +135,14 @@ def build(options: ReflectorOptions, reactor: Any) -> MultiService:
     streams = program.read_api.stats if program.read_api is not None else None
     collector = ProgramCollector(reactor, program.informers, streams, program.controller)
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
-    listening = _Listener(reactor, service, SocketService)
-    try:
-        listening.serve("--listen", options["listen"], health.app.resource())
-        if program.read_api is not None:
-            _serve_emitter(options, listening, program.read_api.app.resource())
-    except BaseException:
-        listening.close()
-        raise
+    doors = [_Door("--listen", options["listen"], health.app.resource())]
+    if program.read_api is not None:
+        doors += _emitter_doors(options, program.read_api.app.resource())
+    _open(doors, reactor, service)
     return service
 
 
-def surroundings(reactor: Any) -> Any:
+def surroundings(reactor: Reactor) -> Surroundings:
     """The real world."""
     from .program import Surroundings
 
@@ -129,80 +152,90 @@ def surroundings(reactor: Any) -> Any:
     return Surroundings(reactor, random.random, now)
 
 
-def _sources(options: ReflectorOptions, reactor: Any) -> list[tuple[str, Credentials]]:
+def _host(options: ReflectorOptions, reactor: Reactor) -> Credentials:
+    from .client.config import find_host
+
+    path = options["kubeconfig"]
+    with _blaming("--kubeconfig") if path else nullcontext():
+        location = find_host(path, os.environ)
+    return Credentials(location.load, clock=reactor)
+
+
+def _sources(options: ReflectorOptions, reactor: Reactor) -> list[tuple[str, Credentials]]:
     from .client.config import check_kubeconfig, load_kubeconfig
+    from .program import HOST
 
     found: list[tuple[str, Credentials]] = []
     for source in options["reflector.source-api"]:
         found.append((source.name or source.location, from_url(source.location)))
     for source in options["reflector.source-kubeconfig"]:
-        url = check_kubeconfig(source.location)
-
-        def load(path: str = source.location) -> Any:
-            return load_kubeconfig(path)
-
+        with _blaming("--reflector.source-kubeconfig"):
+            url = check_kubeconfig(source.location)
+        load = partial(load_kubeconfig, source.location)
         found.append((source.name or url, Credentials(load, clock=reactor)))
     names = [name for name, _ in found]
     for name in names:
+        if name == HOST:
+            raise ConfigError(f"a source is called {name!r}, as only the host is: change its NAME=")
         if names.count(name) > 1:
             raise ConfigError(f"two sources are called {name!r}: give one of them a NAME=")
     return found
 
 
-class _Listener:
-    """Opens sockets while the options are read, and adds what serves them to the program."""
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What is to be served, where, and the flag that says so."""
 
-    def __init__(self, reactor: Any, parent: MultiService, service: Any) -> None:
-        self._reactor = reactor
-        self._parent = parent
-        self._service = service
-        self._sockets: list[Any] = []
-
-    def serve(self, flag: str, address: tuple[str, int], resource: Any, tls: Any = None) -> None:
-        from .ops.sockets import bind
-
-        try:
-            opened = bind(*address)
-        except BindError as error:
-            raise BindError(f"{flag}: {error}") from None
-        self._sockets.append(opened)
-        self._service(self._reactor, opened, resource, tls).setServiceParent(self._parent)
-
-    def close(self) -> None:
-        for opened in self._sockets:
-            opened.close()
+    flag: str
+    address: tuple[str, int]
+    resource: IResource
+    tls: CertificateOptions | None = None
 
 
-def _serve_emitter(options: ReflectorOptions, listening: _Listener, resource: Any) -> None:
+def _open(doors: Sequence[_Door], reactor: Reactor, parent: MultiService) -> None:
+    """Open all sockets, or none."""
+    with ExitStack() as opened:
+        for door in doors:
+            with _blaming(door.flag):
+                listening = opened.enter_context(bind(*door.address))
+            service = SocketService(reactor, listening, door.resource, door.tls)
+            service.setServiceParent(parent)
+        opened.pop_all()
+
+
+def _emitter_doors(options: ReflectorOptions, resource: IResource) -> Iterator[_Door]:
     if port := options["emitter.insecure-port"]:
         address = (options["emitter.insecure-bind-address"], port)
-        listening.serve("--emitter.insecure-port", address, resource)
+        yield _Door("--emitter.insecure-port", address, resource)
     if port := options["emitter.secure-port"]:
         address = (options["emitter.bind-address"], port)
-        listening.serve("--emitter.secure-port", address, resource, _tls(options))
+        yield _Door("--emitter.secure-port", address, resource, _tls(options))
     if options["emitter.http2-max-streams-per-connection"]:
         Logger().info("--emitter.http2-max-streams-per-connection is ignored: HTTP/1.1 is spoken")
 
 
-def _tls(options: ReflectorOptions) -> Any:
-    if options["emitter.tls-cert-file"]:
-        certificate, key = options["emitter.tls-cert-file"], options["emitter.tls-private-key-file"]
-        default = Pair(Path(certificate), Path(key))
-    else:
-        try:
-            default = self_signed(Path(options["emitter.cert-dir"]))
-        except TlsError as error:
-            raise TlsError(f"--emitter.cert-dir: {error}") from None
-    named = [
-        Pair(Path(pair.certificate), Path(pair.key), pair.domains)
-        for pair in options["emitter.tls-sni-cert-key"]
-    ]
-    return server_options(
-        default,
-        named,
-        min_version=options["emitter.tls-min-version"],
-        cipher_suites=options["emitter.tls-cipher-suites"],
-    )
+def _tls(options: ReflectorOptions) -> CertificateOptions:
+    def load(pair: Pair) -> CertificateOptions:
+        return server_options(
+            pair,
+            min_version=options["emitter.tls-min-version"],
+            cipher_suites=options["emitter.tls-cipher-suites"],
+        )
+
+    certificate, key = options["emitter.tls-cert-file"], options["emitter.tls-private-key-file"]
+    with _blaming("--emitter.tls-cert-file" if certificate else "--emitter.cert-dir"):
+        default = load(
+            Pair(Path(certificate), Path(key))
+            if certificate
+            else self_signed(Path(options["emitter.cert-dir"]))
+        )
+    with _blaming("--emitter.tls-sni-cert-key"):
+        pairs = [
+            Pair(Path(named.certificate), Path(named.key), named.domains)
+            for named in options["emitter.tls-sni-cert-key"]
+        ]
+        choose_by_name(default, [(pair, load(pair)) for pair in pairs])
+    return default
 
 
 class GracefulService(MultiService):
@@ -211,9 +244,10 @@ class GracefulService(MultiService):
     Twisted's own handlers let the process die by the signal, which a Deployment shows as an error.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Reactor) -> None:
         super().__init__()
         self._reactor = reactor
+        self._stopping = False
 
     def startService(self) -> None:
         super().startService()
@@ -228,5 +262,6 @@ class GracefulService(MultiService):
             signal.signal(number, stop)
 
     def _stop(self) -> None:
-        if self._reactor.running:
+        if not self._stopping:
+            self._stopping = True
             self._reactor.stop()

@@ -14,6 +14,12 @@ from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from servicereflector.testing.envtest import Binaries, BinariesMissing, find_binaries
 
 
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the collections after each test need not look at it."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def envtest_binaries() -> Binaries:
     """The real kube-apiserver and etcd. Without them a test skips; in CI it fails."""

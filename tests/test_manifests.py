@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ POD = BY_KIND["Deployment"]["spec"]["template"]
 (CONTAINER,) = POD["spec"]["containers"]
 
 COLLECTIONS = {
+    "Namespace": "/api/v1/namespaces",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "Service": "/api/v1/namespaces/{namespace}/services",
@@ -34,6 +36,13 @@ COLLECTIONS = {
 def api(envtest_binaries: Binaries) -> Iterator[ApiServer]:
     """A cluster with the RBAC authorizer."""
     with ApiServer(binaries=envtest_binaries, authorization_mode="RBAC") as server:
+        # The server makes it itself, but only a moment after it calls itself ready.
+        try:
+            create(server, {"kind": "Namespace", "metadata": {"name": "default"}})
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code != 409:
+                raise
         yield server
 
 

@@ -116,6 +116,48 @@ def test_the_first_configured_source_wins_and_the_next_takes_over_in_place(mesh:
     assert state(west, "one") is State.STANDBY
 
 
+def test_a_service_that_moved_while_the_reflector_was_away_keeps_its_cluster_ip(
+    mesh: Mesh,
+) -> None:
+    """Though its old source is the first to be listed, and no longer has it."""
+    one, two = mesh.join("one"), mesh.join("two")
+    export(one, KEY, "10.9.1.1")
+    mesh.advance(2)
+    west = mesh.join("west", ["one", "two"])
+    mesh.advance(2)
+    before = mirror(west)
+    west.stop()
+    one.cluster.delete(SERVICES, KEY)
+    export(two, KEY, "10.9.2.1")
+    assert two.emitter is not None
+    two.emitter.silence()
+    west.start()
+    mesh.advance(2)
+    assert mirror(west) == before
+    two.emitter.silence(False)
+    mesh.advance(2)
+    assert ips(west) == {"10.9.2.1"}
+    assert mirror(west)["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def test_a_source_that_stays_silent_does_not_keep_anothers_mirrors_alive(mesh: Mesh) -> None:
+    """It is waited for, but not for ever."""
+    one, two = mesh.join("one"), mesh.join("two")
+    export(one)
+    mesh.advance(2)
+    west = mesh.join("west", ["one", "two"])
+    mesh.advance(2)
+    west.stop()
+    one.cluster.delete(SERVICES, KEY)
+    assert two.emitter is not None
+    two.emitter.silence()
+    west.start()
+    mesh.advance(5)
+    assert state(west, "one") is State.MIRRORED
+    mesh.advance(10)
+    assert west.cluster.get(SERVICES, KEY) is None
+
+
 def test_a_source_that_never_answers_delays_nobody(mesh: Mesh) -> None:
     silent, alive = mesh.join("silent"), mesh.join("alive")
     assert silent.emitter is not None
@@ -229,14 +271,14 @@ def test_a_host_that_refuses_writes_is_tried_again(mesh: Mesh) -> None:
     assert state(west, "east") is State.MIRRORED
 
 
-def test_a_service_of_an_unknown_shape_harms_no_other(mesh: Mesh) -> None:
+def test_a_service_that_the_host_refuses_harms_no_other(mesh: Mesh) -> None:
     """It fails alone, is told of, and is not tried without end."""
     east, west = pair(mesh)
-    strange = service("shop/strange")
-    strange["spec"]["sessionAffinity"] = "ClientIP"
-    strange["spec"]["sessionAffinityConfig"] = "no object"
-    east.cluster.put(SERVICES, strange)
+    east.cluster.put(SERVICES, service("shop/strange"))
     east.cluster.put(ENDPOINTS, endpoints("shop/strange", ["10.9.0.1"]))
+    mesh.settle()
+    west.cluster.delete(SERVICES, "shop/strange")
+    mesh.settle()
     export(east)
     mesh.advance(10)
     assert ips(west) == {"10.9.0.1"}

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.clusters import eventually
 
 from servicereflector.options import ALIASES, FLAGS, Flag
 from servicereflector.testing.binaries import Binaries
 from servicereflector.testing.envtest import ApiServer
 from servicereflector.testing.processes import Process
-
-from e2e.clusters import eventually
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -10,12 +10,14 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 
 PAIR_NAME = "emitter"
@@ -83,24 +85,46 @@ def check_suites(names: Sequence[str]) -> AcceptableCiphers | None:
 
 
 def server_options(
-    default: Pair,
-    named: Sequence[Pair] = (),
-    *,
-    min_version: str = "VersionTLS12",
-    cipher_suites: Sequence[str] = (),
+    pair: Pair, *, min_version: str = "", cipher_suites: Sequence[str] = ()
 ) -> CertificateOptions:
-    """The TLS of a server that shows ``default``, or the pair of the domain that a client asks for.
+    """The TLS of a server that shows this pair.
 
+    :param min_version: ``""`` is TLS 1.2.
     :raises TlsError: for a file that cannot be read or used, or an unknown suite.
     """
     suites = check_suites(cipher_suites)
-    options = _options(default, min_version, suites)
+    try:
+        # OpenSSL's own reader would ask the terminal for a passphrase.
+        key: Any = serialization.load_pem_private_key(pair.key.read_bytes(), None)
+        # pyOpenSSL takes cryptography's objects, and deprecates those that Twisted names.
+        chain: list[Any] = x509.load_pem_x509_certificates(pair.certificate.read_bytes())
+        options = CertificateOptions(
+            privateKey=key,
+            certificate=chain[0],
+            extraCertChain=chain[1:],
+            raiseMinimumTo=_VERSIONS[min_version or "VersionTLS12"],
+            acceptableCiphers=suites,
+        )
+        options.getContext()  # which makes it, and compares the two
+    except OSError as error:
+        raise TlsError(f"{error.filename}: {error.strerror}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm, SSL.Error):
+        raise TlsError(
+            f"{pair.certificate} and {pair.key} are no PEM certificate with its private key, "
+            "without a passphrase"
+        ) from None
+    return options
+
+
+def choose_by_name(
+    default: CertificateOptions, named: Sequence[tuple[Pair, CertificateOptions]]
+) -> None:
+    """Let ``default`` show the pair of the domain that a client asks for, where there is one."""
     by_domain: dict[str, SSL.Context] = {}
-    for pair in named:
-        own = _options(pair, min_version, suites).getContext()
+    for pair, options in named:
         for domain in pair.domains or _names(pair):
-            by_domain.setdefault(domain.lower(), own)
-    context = options.getContext()
+            by_domain.setdefault(domain.lower(), options.getContext())
+    context = default.getContext()
 
     def choose(connection: SSL.Connection) -> None:
         name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
@@ -109,31 +133,6 @@ def server_options(
 
     if by_domain:
         context.set_tlsext_servername_callback(choose)
-    return options
-
-
-def _options(pair: Pair, min_version: str, suites: AcceptableCiphers | None) -> CertificateOptions:
-    try:
-        key = crypto.load_privatekey(crypto.FILETYPE_PEM, pair.key.read_bytes())
-        chain = [
-            crypto.X509.from_cryptography(one)
-            for one in x509.load_pem_x509_certificates(pair.certificate.read_bytes())
-        ]
-        options = CertificateOptions(
-            privateKey=key,
-            certificate=chain[0],
-            extraCertChain=chain[1:],
-            raiseMinimumTo=_VERSIONS[min_version],
-            acceptableCiphers=suites,
-        )
-        options.getContext().check_privatekey()
-    except OSError as error:
-        raise TlsError(f"{error.filename}: {error.strerror}") from None
-    except (ValueError, crypto.Error, SSL.Error):
-        raise TlsError(
-            f"{pair.certificate} and {pair.key} are no PEM certificate with its private key"
-        ) from None
-    return options
 
 
 def _names(pair: Pair) -> list[str]:
@@ -167,6 +166,7 @@ def self_signed(directory: Path) -> Pair:
 def _write(path: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # of a file that was there
         file.write(content)
 
 

@@ -41,16 +41,17 @@ def decode_list(resource: Resource, body: bytes) -> ListPage:
     items = document.get("items") or []
     if not isinstance(metadata, dict) or not isinstance(items, list):
         raise BadObject(f"the {resource.list_kind} is malformed")
+    token = metadata.get("continue") or ""
+    if not isinstance(token, str):
+        raise BadObject(f"the {resource.list_kind} is malformed")
     records, bad = [], []
     for item in items:
         try:
             records.append(record_of(resource, item))
         except BadObject as error:
             bad.append(str(error))
-    token = metadata.get("continue") or ""
-    return ListPage(
-        tuple(records), parse_version(metadata.get("resourceVersion")), str(token), tuple(bad)
-    )
+    version = parse_version(metadata.get("resourceVersion"))
+    return ListPage(tuple(records), version, token, tuple(bad))
 
 
 def encode_list(

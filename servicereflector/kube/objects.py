@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from .annotations import REFLECTED, SOURCE
-from .resources import Resource
+from .resources import SERVICES, Resource
 
 Json = dict[str, Any]
 
@@ -77,8 +77,10 @@ def parse_version(text: object) -> int:
     """
     if text is None or text == "":
         return 0
-    if not isinstance(text, str) or not text.isascii() or not text.isdecimal() or len(text) > 20:
-        raise BadObject(f"resourceVersion {str(text)[:40]!r} is no decimal number")
+    if not isinstance(text, str):
+        raise BadObject("the resourceVersion is no string")
+    if not text.isascii() or not text.isdecimal() or len(text) > 20:
+        raise BadObject(f"resourceVersion {text[:40]!r} is no decimal number")
     return int(text)
 
 
@@ -98,17 +100,31 @@ def _texts(metadata: Json, field_name: str) -> dict[str, str]:
     return value
 
 
+def _check_shape(resource: Resource, document: Json) -> None:
+    """Refuse what could only be stumbled over later, where it would stand in others' way."""
+    spec = document.get("spec")
+    if spec is not None and not isinstance(spec, dict):
+        raise BadObject(f"the {resource.kind}'s spec is no object")
+    ports = spec.get("ports") if spec is not None else None
+    if ports is None or resource is not SERVICES:
+        return
+    if not isinstance(ports, list) or not all(isinstance(port, dict) for port in ports):
+        raise BadObject("the Service's spec.ports is no list of objects")
+
+
 def record_of(resource: Resource, document: object) -> Record:
     """The record of a parsed object, as it stands in a list or in a watch event.
 
-    :raises BadObject: where it has no usable metadata, or is of another kind.
+    :raises BadObject: where it has no usable metadata, or another kind or shape.
     """
     if not isinstance(document, dict):
         raise BadObject("the object is no JSON object")
     kind = document.pop("kind", None)
     document.pop("apiVersion", None)
     if kind not in (None, "", resource.kind):
-        raise BadObject(f"kind is {str(kind)[:60]!r}, not {resource.kind}")
+        # What is nested deeply cannot be printed: the recursion would end in another exception.
+        told = repr(kind[:60]) if isinstance(kind, str) else "no string"
+        raise BadObject(f"kind is {told}, not {resource.kind}")
     metadata = document.get("metadata")
     if not isinstance(metadata, dict):
         raise BadObject("the object has no metadata")
@@ -117,6 +133,7 @@ def record_of(resource: Resource, document: object) -> Record:
         raise BadObject(f"metadata.name {name[:80]!r} is no name")
     if bool(namespace) != resource.namespaced:
         raise BadObject(f"{resource.kind} {name[:80]!r} has namespace {namespace[:80]!r}")
+    _check_shape(resource, document)
     annotations = _texts(metadata, "annotations")
     source = annotations.get(SOURCE, "") if annotations.get(REFLECTED) == "true" else None
     labels = _texts(metadata, "labels")

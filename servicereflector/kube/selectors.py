@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 _SYMBOLS = ("==", "!=", "=", "!", "(", ")", ",", ">", "<")
-_TOKEN = re.compile(r"\s*(==|!=|[=!(),><]|[^\s=!(),><]+)")
+_TOKEN = re.compile(r"[ \t\r\n]*(==|!=|[=!(),><]|[^ \t\r\n=!(),><]+)")
+_TERM = re.compile(r"(?:\\.|[^\\,]|\\$)+", re.DOTALL)
+_ESCAPED = re.compile(r"(?:\\[\\,=]|[^\\,=])*", re.DOTALL)
 _NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -88,9 +90,11 @@ class LabelSelector:
 
 def _int64(text: str | None) -> int | None:
     """Go's strconv.ParseInt(text, 10, 64)."""
-    if text is None or not re.fullmatch(r"[+-]?[0-9]+", text):
+    # Python refuses to read numbers of thousands of digits, zeros included.
+    found = re.fullmatch(r"([+-]?)0*([0-9]{1,19})", text or "")
+    if found is None:
         return None
-    number = int(text)
+    number = int(found[1] + found[2])
     return number if -(1 << 63) <= number < 1 << 63 else None
 
 
@@ -275,10 +279,8 @@ def parse_fields(text: str) -> FieldSelector:
     :raises SelectorError: in the words of the API.
     """
     terms: list[tuple[str, bool, str]] = []
-    for term in re.split(r"(?<!\\),", text):
-        if not term:
-            continue
-        found = re.search(r"(?<!\\)(!=|==|=)", term)
+    for term in _TERM.findall(text):
+        found = re.search(r"!=|==|=", term)
         if found is None:
             raise SelectorError(f"invalid selector: '{text}'; can't understand '{term}'")
         field, value = term[: found.start()], term[found.end() :]
@@ -287,5 +289,7 @@ def parse_fields(text: str) -> FieldSelector:
                 f'"{field}" is not a known field selector: only "metadata.name", '
                 '"metadata.namespace"'
             )
-        terms.append((field, found[0] != "!=", re.sub(r"\\([\\,=])", r"\1", value)))
+        if not _ESCAPED.fullmatch(value):
+            raise SelectorError(f"invalid field selector: '{value}' is not escaped as it should be")
+        terms.append((field, found[0] != "!=", re.sub(r"\\(.)", r"\1", value)))
     return FieldSelector(tuple(sorted(terms)))

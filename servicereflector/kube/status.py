@@ -62,7 +62,7 @@ class ApiError(Exception):
         causes = (self.details or {}).get("causes")
         if not isinstance(causes, list):
             return ()
-        return tuple(str(c.get("reason", "")) for c in causes if isinstance(c, dict))
+        return tuple(_text(c.get("reason")) for c in causes if isinstance(c, dict))
 
     def body(self) -> dict[str, Any]:
         """The Status object, its members in the order in which the API writes them."""
@@ -84,6 +84,11 @@ class ApiError(Exception):
         return status
 
 
+def _text(value: object) -> str:
+    """What a stranger sent in a text's place: it may be anything, nested beyond printing."""
+    return value if isinstance(value, str) else ""
+
+
 def from_status(status: object, code: int = 500, retry_after: float | None = None) -> ApiError:
     """The error that a parsed Status object tells; what is no Status becomes the bare code."""
     if not isinstance(status, dict) or status.get("kind") != "Status":
@@ -96,8 +101,8 @@ def from_status(status: object, code: int = 500, retry_after: float | None = Non
     told = status.get("code")
     return ApiError(
         told if isinstance(told, int) else code,
-        str(status.get("message") or _REASONS.get(code) or f"HTTP {code}")[:4096],
-        reason=str(status.get("reason") or ""),
+        (_text(status.get("message")) or _REASONS.get(code) or f"HTTP {code}")[:4096],
+        reason=_text(status.get("reason")),
         details=details,
         retry_after=retry_after,
     )

@@ -71,11 +71,10 @@ def decode_event(resource: Resource, line: bytes) -> WatchEvent:
         if not version:
             raise BadObject("a bookmark without a resourceVersion")
         return Bookmark(version)
-    try:
-        event_type = EventType(kind)
-    except ValueError:
-        raise BadObject(f"unknown event type {str(kind)[:40]!r}") from None
-    return ObjectEvent(event_type, record_of(resource, document))
+    if not isinstance(kind, str) or kind not in EventType.__members__:
+        told = repr(kind[:40]) if isinstance(kind, str) else "that is no string"
+        raise BadObject(f"unknown event type {told}")
+    return ObjectEvent(EventType(kind), record_of(resource, document))
 
 
 def encode_event(resource: Resource, event_type: EventType, record: Record) -> bytes:
@@ -116,23 +115,22 @@ class LineSplitter:
     def __init__(self, limit: int) -> None:
         self.too_long = 0
         self._limit = limit
-        self._pieces: list[bytes] = []
-        self._held = 0
+        self._held = bytearray()  # not a list of pieces: of tiny ones it would be many times larger
         self._skipping = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The lines that ``data`` completes, without their newlines; blank ones are left out."""
         *ends, rest = data.split(b"\n")
         for end in ends:
-            line = b"".join([*self._pieces, end])
+            line = bytes(self._held + end) if self._held else end
             skip = self._skipping or len(line) > self._limit
-            self._pieces, self._held, self._skipping = [], 0, False
+            self._held, self._skipping = bytearray(), False
             if skip:
                 self.too_long += 1
             elif line.strip():
                 yield line
         if rest and not self._skipping:
-            self._pieces.append(rest)
-            self._held += len(rest)
-            if self._held > self._limit:
-                self._pieces, self._held, self._skipping = [], 0, True
+            if len(self._held) + len(rest) > self._limit:
+                self._held, self._skipping = bytearray(), True
+            else:
+                self._held += rest

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+#: Seconds: what a server may ask for at most. A stranger's "never" must not be obeyed.
+MAX_RETRY_AFTER = 300.0
+
 
 class Backoff:
     """
@@ -29,11 +32,11 @@ class Backoff:
         self._failed_at = 0.0
 
     def delay(self, now: float, retry_after: float | None = None) -> float:
-        """Note a failure; the seconds to wait, never less than the server asked for."""
+        """Note a failure; the seconds to wait, not less than the server asked for."""
         if self._failures and now - self._failed_at >= self._healthy:
             self._failures = 0
         self._failed_at = now
         # 2**32 is past any ceiling: the exponent is capped to keep the number small.
         ceiling = min(self._last, self._first * 2.0 ** min(self._failures, 32))
         self._failures += 1
-        return max(ceiling * self._random(), retry_after or 0.0)
+        return max(ceiling * self._random(), min(retry_after or 0.0, MAX_RETRY_AFTER))

@@ -199,7 +199,7 @@ class Informer(Service):
             on_end=ended,
             **self._scope,
         )
-        if effect.request != self._machine.request:
+        if effect.request != self._machine.request or not self.running:
             # The body came with the headers, and its end has led to the next request already.
             stream.stop()
             return

@@ -9,8 +9,9 @@ effects out and its inputs in.
 - Only the server's word that the version is unusable leads to a list: 410, "too large", any other
   4xx but 401, 408 and 429, and any ERROR event that is no 429 or 5xx.
 - A continue token that expired: the list begins again in one piece, or it might never end.
-- A failure is followed by a wait with backoff, and so is a watch that ended within a second
-  without an event. The first 410 after a healthy stream is no failure.
+- A failure is followed by a wait with backoff, and so is a watch that ended within a second,
+  whatever it brought: a server could have us spin. The first 410 after a stream that lasted longer
+  is no failure.
 - Nothing arriving for ``idle`` seconds is a failure: bookmarks come every minute.
 
     state      page       opened     event/data  ended      failed     deadline
@@ -100,7 +101,7 @@ class Idle(Exception):
 
 
 class VeryShortWatch(Exception):
-    """A watch ended at once without an event: to watch again at once would spin."""
+    """A watch ended at once: to watch again at once would spin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Timing:
 
     :ivar idle: how long a request may be silent.
     :ivar relist: how often a source without versions is listed.
-    :ivar shortest_watch: what ends sooner without an event is a failure.
+    :ivar shortest_watch: what ends sooner is a failure.
     :ivar watch: the bounds between which a watch's timeoutSeconds is drawn.
     """
 
@@ -141,8 +142,9 @@ class ListWatch:
         self._version = 0  # to watch from; 0 asks for a list
         self._limit = PAGE_LIMIT
         self._records: list[Record] = []
+        self._continued = False  # whether the page asked for is not the first
         self._opened_at = 0.0
-        self._events = 0
+        self._healthy = False  # whether a stream lasted since the last 410
 
     def start(self, now: float) -> list[Effect]:
         return self._list(now)
@@ -166,7 +168,7 @@ class ListWatch:
         """The server accepted the watch."""
         if request == self.request and self.state is State.OPENING:
             self.state = State.STREAMING
-            self._opened_at, self._events = now, 0
+            self._opened_at = now
             self.deadline = now + self._timing.idle
         return []
 
@@ -179,8 +181,9 @@ class ListWatch:
     def event(self, request: int, event: WatchEvent, now: float) -> list[Effect]:
         if request != self.request or self.state is not State.STREAMING:
             return []
-        self._events += 1
         if isinstance(event, ErrorEvent):
+            if event.error.code != 429 and event.error.code < 500:
+                self._version = 0
             return [Abandon(request), *self._failed(event.error, now)]
         version = event.version if isinstance(event, Bookmark) else event.record.version
         self._version = max(self._version, version)
@@ -190,7 +193,8 @@ class ListWatch:
         """The stream ended as HTTP says it should."""
         if request != self.request or self.state is not State.STREAMING:
             return []
-        if not self._events and now - self._opened_at < self._timing.shortest_watch:
+        self._note_health(now)
+        if not self._healthy:
             return self._failed(VeryShortWatch("the watch ended at once"), now)
         return self._watch(now)
 
@@ -218,6 +222,7 @@ class ListWatch:
 
     def _ask_page(self, continue_token: str, now: float) -> List:
         self._begin(State.LISTING, now)
+        self._continued = bool(continue_token)
         return List(self.request, continue_token, self._limit)
 
     def _watch(self, now: float) -> list[Effect]:
@@ -225,6 +230,10 @@ class ListWatch:
         shortest, longest = self._timing.watch
         seconds = shortest + int((longest - shortest) * self._random())
         return [Watch(self.request, self._version, seconds)]
+
+    def _note_health(self, now: float) -> None:
+        """A stream has ended."""
+        self._healthy = now - self._opened_at >= self._timing.shortest_watch
 
     def _begin(self, state: State, now: float) -> None:
         self.state = state
@@ -237,13 +246,15 @@ class ListWatch:
         self.deadline = until
 
     def _failed(self, error: Exception, now: float) -> list[Effect]:
+        expired = isinstance(error, ApiError) and error.code == 410
+        if self.state is State.STREAMING:
+            self._note_health(now)
         if self.state is State.LISTING:
-            expired = isinstance(error, ApiError) and error.code == 410
-            self._limit = 0 if expired and self._records else PAGE_LIMIT
+            self._limit = 0 if expired and self._continued else PAGE_LIMIT
         elif self._unusable(error):
             self._version = 0
-            if isinstance(error, ApiError) and error.code == 410 and self._events:
-                self._events = 0
+            if expired and self._healthy:
+                self._healthy = False
                 return self._list(now)
         retry_after = error.retry_after if isinstance(error, ApiError) else None
         delay = self._backoff.delay(now, retry_after)

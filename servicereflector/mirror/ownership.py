@@ -10,6 +10,8 @@ The rules, in the order in which they are looked at:
 4. A name that is free goes to the first source in configured order that has something to mirror.
 5. A mirror that nobody exports is deleted if its source is configured and has told its whole list;
    the mirror of a source that is no longer configured is kept as an orphan, unless told to prune.
+   But not while another source is still expected to tell its first list: it may export the name,
+   and the ClusterIP would be lost.
 """
 
 from __future__ import annotations
@@ -46,12 +48,14 @@ class SourceState:
     """What one source says of one name.
 
     :ivar synced: whether its first complete lists are in.
+    :ivar awaited: whether they are not, but are expected to be any moment now.
     """
 
     name: str
     synced: bool
     service: Record | None = None
     endpoints: Record | None = None
+    awaited: bool = False
 
     @property
     def exports(self) -> bool:
@@ -124,6 +128,9 @@ def judge(sources: Sequence[SourceState], host: HostState, *, prune: bool = Fals
         keeper_gone = keeper is not None
         keeper = next(iter(sorted(exporting, key=lambda source: not source.complete)), None)
         if keeper is None:
+            if (keeper_gone or prune) and any(source.awaited for source in sources):
+                kept = Status(State.MIRRORED, "kept until all sources have been listed")
+                return Verdict(Course.LEAVE, None, {held.source or "": kept})
             if keeper_gone or prune:
                 return Verdict(Course.DELETE, None, {})
             reason = f"source {held.source!r} is not configured"

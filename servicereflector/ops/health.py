@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from klein import Klein
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from twisted.web.server import Request
+
+from ..emitter.api import parameters_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,13 @@ class HealthApi:
 
     @app.route("/metrics")
     def metrics(self, request: Request) -> bytes:
-        request.setHeader(b"Content-Type", CONTENT_TYPE_LATEST.encode())
-        return generate_latest(self._registry)
+        encode, content_type = choose_encoder(request.getHeader("accept") or "")
+        request.setHeader("Content-Type", content_type)
+        return encode(self._registry)
 
     @staticmethod
     def _text(request: Request, code: int, verbose: bytes, short: bytes) -> bytes:
         request.setResponseCode(code)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         request.setHeader(b"X-Content-Type-Options", b"nosniff")
-        return verbose if b"verbose" in request.args else short
+        return verbose if "verbose" in parameters_of(request) else short

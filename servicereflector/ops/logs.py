@@ -8,15 +8,12 @@ from datetime import datetime, timezone
 from typing import TextIO
 
 import orjson
-from constantly import NamedConstant
 from twisted.logger import (
     FilteringLogObserver,
-    ILogFilterPredicate,
     ILogObserver,
     LogEvent,
     LogLevel,
     LogLevelFilterPredicate,
-    PredicateResult,
     formatEvent,
 )
 from zope.interface import implementer
@@ -37,6 +34,18 @@ def _time(event: LogEvent) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _message(event: LogEvent) -> str:
+    """The text, in one line: what another cluster says may hold anything."""
+    text = formatEvent(event)
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
 def _trace(event: LogEvent) -> str:
     failure = event.get("log_failure")
     return failure.getTraceback() if failure is not None else ""
@@ -52,7 +61,7 @@ def as_json(event: LogEvent) -> str:
         "ts": _time(event),
         "level": event["log_level"].name,
         "logger": _logger_name(event),
-        "msg": formatEvent(event),
+        "msg": _message(event),
     }
     if trace := _trace(event):
         document["trace"] = trace
@@ -62,7 +71,7 @@ def as_json(event: LogEvent) -> str:
 def as_text(event: LogEvent) -> str:
     """One line, and the trace below it where there is one."""
     level = event["log_level"].name.upper()
-    lines = [f"{_time(event)} {level:5} {formatEvent(event)}"]
+    lines = [f"{_time(event)} {level:5} {_message(event)}"]
     return "\n".join(lines + _trace(event).splitlines())
 
 
@@ -82,21 +91,21 @@ def make_observer(level: str, log_format: str, stream: TextIO | None = None) -> 
         out.write(shape(event) + "\n")
         out.flush()
 
-    observer: ILogObserver = FilteringLogObserver(write, [_predicate(level)])
+    observer: ILogObserver = (
+        _nowhere if level == "none" else FilteringLogObserver(write, [_predicate(level)])
+    )
     return observer
 
 
-@implementer(ILogFilterPredicate)
-def _nothing(_event: LogEvent) -> NamedConstant:
-    return PredicateResult.no
+@implementer(ILogObserver)
+def _nowhere(_event: LogEvent) -> None:
+    pass
 
 
-def _predicate(level: str) -> ILogFilterPredicate:
-    if level == "none":
-        return _nothing
+def _predicate(level: str) -> LogLevelFilterPredicate:
     predicate = LogLevelFilterPredicate(defaultLogLevel=_LEVELS[level])
     if level != "all":
         # Twisted tells of every factory that it starts.
         for namespace in ("twisted", "log_legacy", "-"):
             predicate.setLogLevelForNamespace(namespace, max(LogLevel.warn, _LEVELS[level]))
-    return predicate  # type: ignore[no-any-return]  # mypy-zope loses the class's interface
+    return predicate

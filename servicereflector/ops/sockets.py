@@ -3,17 +3,28 @@ and nothing has happened yet; served once the reactor runs."""
 
 from __future__ import annotations
 
+import errno
 import socket
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IListeningPort, IReactorSocket
+from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred, succeed
+from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import deferLater
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Site
+
+if TYPE_CHECKING:
+    from twisted.internet.posixbase import PosixReactorBase
+
+#: Seconds that a client is given to take what was still sent to it.
+CLOSE_TIMEOUT = 1.0
 
 
 class BindError(Exception):
@@ -34,11 +45,13 @@ def bind(host: str, port: int) -> socket.socket:
         listening = socket.create_server(
             (host, port), family=family, backlog=1024, dualstack_ipv6=dual
         )
-    except (OSError, UnicodeError) as error:
-        if dual and port:  # a kernel that has IPv6 switched off
-            return bind("0.0.0.0", port)
+    except (OSError, UnicodeError, TypeError) as error:
+        number = getattr(error, "errno", None)
+        if dual and number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            return bind("0.0.0.0", port)  # a kernel that has IPv6 switched off
         shown = f"[{host}]" if ":" in host else host
-        reason = getattr(error, "strerror", None) or error
+        # create_server adds the address to the system's own text.
+        reason = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0]
         raise BindError(f"cannot listen on {shown}:{port}: {reason}") from None
     listening.setblocking(False)
     return listening
@@ -53,20 +66,47 @@ class QuietSite(Site):
         pass
 
 
+class _Drained(WrappingFactory):
+    """Knows when its last connection is over."""
+
+    noisy = False
+    _waiting: Deferred[None] | None = None
+
+    def drained(self) -> Deferred[None]:
+        """Fires when there is no connection."""
+        if not self.protocols:
+            return succeed(None)
+        self._waiting = Deferred()
+        return self._waiting
+
+    def unregisterProtocol(self, p: ProtocolWrapper) -> None:
+        super().unregisterProtocol(p)
+        waiting = self._waiting
+        if waiting is not None and not self.protocols:
+            self._waiting = None
+            waiting.callback(None)
+
+
+class _Tls(_Drained, TLSMemoryBIOFactory):
+    pass
+
+
 class SocketService(Service):
     """Serves a resource on a socket that is open already, which it owns from now on."""
 
     def __init__(
         self,
-        reactor: IReactorSocket,
+        reactor: PosixReactorBase,
         listening: socket.socket,
         resource: IResource,
         tls: CertificateOptions | None = None,
     ) -> None:
         self._reactor = reactor
         self._socket = listening
-        self._tls = tls
-        self._site = QuietSite(resource)
+        site = QuietSite(resource)
+        self._factory = (
+            _Drained(site) if tls is None else _Tls(tls, isClient=False, wrappedFactory=site)
+        )
         self._port: IListeningPort | None = None
 
     @property
@@ -79,15 +119,28 @@ class SocketService(Service):
 
     def startService(self) -> None:
         Service.startService(self)
-        factory: Any = self._site
-        if self._tls is not None:
-            factory = TLSMemoryBIOFactory(self._tls, isClient=False, wrappedFactory=factory)
         self._port = self._reactor.adoptStreamPort(
-            self._socket.fileno(), self._socket.family, factory
+            self._socket.fileno(), self._socket.family, self._factory
         )
 
-    def stopService(self) -> Any:
+    def stopService(self) -> Deferred[None]:
+        """Take no more connections, and close those that there are once their answers are out."""
         Service.stopService(self)
         self._socket.close()
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
         port, self._port = self._port, None
-        return port.stopListening() if port is not None else None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+        # What is served ends its streams in this same turn of the reactor.
+        await deferLater(self._reactor, 0)
+        for connection in tuple(self._factory.protocols):
+            connection.unregisterProducer()  # HTTP's channel, for which TLS would wait
+            connection.loseConnection()
+        with suppress(TimeoutError):
+            await self._factory.drained().addTimeout(CLOSE_TIMEOUT, self._reactor)
+        for connection in tuple(self._factory.protocols):
+            connection.abortConnection()
+        await self._factory.drained()
+        await deferLater(self._reactor, 0)  # the HTTP channel is told after the factory

@@ -31,6 +31,10 @@ WORKERS = 16
 #: Keys that one reactor turn begins at most: a backlog must not stop the reactor.
 KEYS_PER_TURN = 50
 
+#: Seconds after the start for which a source without its first lists may still have mirrors to take
+#: over. Later a dead source must not keep others' dead mirrors alive.
+STARTING = 10.0
+
 #: Seconds for which stopping waits for the writes in flight.
 STOP_TIMEOUT = 3.0
 
@@ -47,8 +51,14 @@ class Source:
     def synced(self) -> bool:
         return self.services.synced and self.endpoints.synced
 
-    def state(self, key: str) -> SourceState:
-        return SourceState(self.name, self.synced, self.services.get(key), self.endpoints.get(key))
+    def state(self, key: str, starting: bool) -> SourceState:
+        return SourceState(
+            self.name,
+            self.synced,
+            self.services.get(key),
+            self.endpoints.get(key),
+            awaited=starting and not self.synced,
+        )
 
 
 @dataclass(slots=True)
@@ -102,6 +112,7 @@ class Controller(Service):
         self._subscriptions: list[Callable[[], None]] = []
         self._work: set[Deferred[None]] = set()
         self._pumping: IDelayedCall | None = None
+        self._starting: IDelayedCall | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -117,6 +128,7 @@ class Controller(Service):
         for source in self._sources:
             for store in (source.services, source.endpoints):
                 self._subscribe(store, self._source_listener(source, store))
+        self._starting = self._reactor.callLater(STARTING, self._started)
         self.look_at_everything()
 
     def stopService(self) -> Deferred[None]:
@@ -125,9 +137,10 @@ class Controller(Service):
         for unsubscribe in self._subscriptions:
             unsubscribe()
         self._subscriptions.clear()
-        if self._pumping is not None:
-            self._pumping.cancel()
-            self._pumping = None
+        for call in (self._pumping, self._starting):
+            if call is not None:
+                call.cancel()
+        self._pumping = self._starting = None
         stopped = DeferredList(self._work, consumeErrors=True)
         late = self._reactor.callLater(STOP_TIMEOUT, self._cancel_work)
 
@@ -144,6 +157,14 @@ class Controller(Service):
         for store in (self._host.services, self._host.endpoints):
             self.queue.add(record.key for record in store if record.source is not None)
         self._pump_soon()
+
+    def _started(self) -> None:
+        self._starting = None
+        self.look_at_everything()
+
+    def _states(self, key: str) -> list[SourceState]:
+        starting = self._starting is not None
+        return [source.state(key, starting) for source in self._sources]
 
     def _cancel_work(self) -> None:
         for work in tuple(self._work):
@@ -169,6 +190,9 @@ class Controller(Service):
             if self._epochs.get(store) != store.epoch:
                 # A new list: what it lacks, the mirrors may still have.
                 self._epochs[store] = store.epoch
+                if self._starting is not None:
+                    self.look_at_everything()
+                    return
                 mirrors = (self._host.services, self._host.endpoints)
                 self.queue.add(r.key for m in mirrors for r in m if r.source == source.name)
                 self.queue.add(record.key for record in source.services)
@@ -222,9 +246,8 @@ class Controller(Service):
             return
         self.stats.attempts += 1
         namespace, _ = split_key(key)
-        states = [source.state(key) for source in self._sources]
         host = self._host.state(namespace, key)
-        plan = make_plan(namespace, states, host, features, prune=self._prune)
+        plan = make_plan(namespace, self._states(key), host, features, prune=self._prune)
         for action in plan.actions:
             await self._host.carry_out(key, action, self._reactor.seconds())
             self._count(action)
@@ -269,7 +292,7 @@ class Controller(Service):
             return
         self.stats.errors += 1
         reason = str(error) or type(error).__name__
-        exporting = {s.name for s in (source.state(key) for source in self._sources) if s.exports}
+        exporting = {source.name for source in self._states(key) if source.exports}
         self.log.warn(
             "{key}: {reason}; again in {delay:.1f} s", key=key, reason=reason, delay=delay
         )

@@ -1,0 +1,469 @@
+"""The command line's flags: the Go program's spellings, and what is said to a mistake."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.python import usage
+
+import servicereflector
+from servicereflector.options import ALIASES, FLAGS, NamedPair, ReflectorOptions, SourceFlag
+
+TRUE = ("1", "t", "T", "TRUE", "true", "True")
+FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+#: Each flag of the documented table: its default, a text for it, and the value that this gives.
+TABLE: dict[str, tuple[Any, str, Any]] = {
+    "kubeconfig": ("", "/etc/kube/config", "/etc/kube/config"),
+    "namespace": ("", "shop", "shop"),
+    "listen": (("", 9090), "[::1]:80", ("::1", 80)),
+    "log-level": ("info", "all", "all"),
+    "log-format": ("", "text", "text"),
+    "emitter": (True, "false", False),
+    "reflector": (True, "false", False),
+    "emitter.bind-address": ("0.0.0.0", "::1", "::1"),
+    "emitter.secure-port": (6443, "0", 0),
+    "emitter.insecure-bind-address": ("0.0.0.0", "127.0.0.1", "127.0.0.1"),
+    "emitter.insecure-port": (8080, "65535", 65535),
+    "emitter.cert-dir": ("emitter.local.config/certificates", "/var/certs", "/var/certs"),
+    "emitter.tls-min-version": ("VersionTLS12", "VersionTLS13", "VersionTLS13"),
+    "emitter.tls-cipher-suites": (
+        [],
+        "TLS_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        ["TLS_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"],
+    ),
+    "emitter.tls-sni-cert-key": (
+        [],
+        "c.pem,k.pem:a.example,*.b.example",
+        [NamedPair("c.pem", "k.pem", ("a.example", "*.b.example"))],
+    ),
+    "emitter.http2-max-streams-per-connection": (0, "100", 100),
+    "reflector.source-api": (
+        [],
+        "http://a.example:8080/",
+        [SourceFlag("", "http://a.example:8080")],
+    ),
+    "reflector.source-kubeconfig": ([], "/a/config", [SourceFlag("", "/a/config")]),
+    "reflector.prune": (False, "true", True),
+}
+
+
+def parse(*arguments: str) -> ReflectorOptions:
+    options = ReflectorOptions()
+    options.parseOptions(list(arguments))
+    return options
+
+
+def refusal(*arguments: str) -> str:
+    """What is said to arguments that are not taken."""
+    with pytest.raises(usage.UsageError) as raised:
+        parse(*arguments)
+    return str(raised.value)
+
+
+def test_every_flag_is_in_this_table_or_has_a_test_of_its_own() -> None:
+    """So that no flag is added without one."""
+    elsewhere = {
+        "version",
+        "emitter.selector",
+        "reflector.selector",
+        "emitter.tls-cert-file",
+        "emitter.tls-private-key-file",
+    }
+    assert {flag.name for flag in FLAGS} == TABLE.keys() | elsewhere
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_flag_that_is_not_given_has_its_default(name: str) -> None:
+    """The documented one."""
+    assert parse()[name] == TABLE[name][0]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_value_follows_an_equals_sign(name: str) -> None:
+    """``--name=value``."""
+    _, text, value = TABLE[name]
+    assert parse(f"--{name}={text}")[name] == value
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (default, _, _) in TABLE.items() if not isinstance(default, bool)]
+)
+def test_a_value_is_the_next_argument(name: str) -> None:
+    """``--name value``."""
+    _, text, value = TABLE[name]
+    assert parse(f"--{name}", text)[name] == value
+
+
+def test_a_value_may_begin_with_a_dash() -> None:
+    """What follows a flag that needs a value is its value, as in Go."""
+    assert parse("--namespace", "--emitter")["namespace"] == "--emitter"
+
+
+@pytest.mark.parametrize(("text", "value"), [(t, True) for t in TRUE] + [(f, False) for f in FALSE])
+def test_booleans_take_all_of_gos_spellings(text: str, value: bool) -> None:
+    """strconv.ParseBool's."""
+    assert parse(f"--reflector.prune={text}")["reflector.prune"] is value
+
+
+def test_a_boolean_alone_is_true() -> None:
+    """``--reflector.prune``."""
+    assert parse("--reflector.prune")["reflector.prune"] is True
+
+
+def test_a_boolean_never_takes_the_next_argument() -> None:
+    """``--emitter false`` is a mistake in Go, too."""
+    assert "'false'" in refusal("--emitter", "false")
+
+
+@pytest.mark.parametrize("text", ["", "yes", "TrUe", "2", " true"])
+def test_another_boolean_is_refused(text: str) -> None:
+    """With the flag, the text and what is valid."""
+    assert refusal(f"--emitter={text}") == f"--emitter: {text!r} is no boolean: say true or false"
+
+
+def test_the_last_of_several_values_counts() -> None:
+    """For a flag that is no list."""
+    assert parse("--namespace=a", "--namespace=b")["namespace"] == "b"
+
+
+def locations(options: ReflectorOptions, flag: str = "reflector.source-api") -> list[str]:
+    return [source.location for source in options[flag]]
+
+
+def test_lists_are_comma_separated_and_repeatable() -> None:
+    """In the order of the command line."""
+    options = parse("--reflector.source-api=http://a,http://b", "--reflector.source-api=http://c")
+    assert locations(options) == ["http://a", "http://b", "http://c"]
+
+
+def test_an_alias_and_its_flag_are_one_list() -> None:
+    """The Go program's short names."""
+    options = parse("--source-api=http://a", "--reflector.source-api=http://b")
+    assert locations(options) == ["http://a", "http://b"]
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+def test_an_alias_stands_for_its_flag(alias: str, name: str) -> None:
+    """Both of them."""
+    assert parse(f"--{alias}", "http://a")[name] == [SourceFlag("", "http://a")]
+
+
+@pytest.mark.parametrize("name", ["reflector.source-api", "source-kubeconfig"])
+@pytest.mark.parametrize("text", ["", ",", " , "])
+def test_an_empty_list_is_none(name: str, text: str) -> None:
+    """``--reflector.source-api=`` is what a manifest with an unset variable says."""
+    options = parse(f"--{name}={text}")
+    assert options[ALIASES.get(name, name)] == []
+
+
+def test_an_empty_value_adds_nothing_to_a_list() -> None:
+    """Nor does it take away."""
+    assert locations(parse("--source-api=http://a", "--source-api=")) == ["http://a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "location"),
+    [
+        ("east=http://a:8080", "east", "http://a:8080"),
+        ("http://a/path=with=equals", "", "http://a/path=with=equals"),
+        ("east=http://a/k=v", "east", "http://a/k=v"),
+        ("https://[fd00::1]:6443/", "", "https://[fd00::1]:6443"),
+    ],
+)
+def test_a_source_may_have_a_name(text: str, name: str, location: str) -> None:
+    """An equals sign further on belongs to the URL."""
+    assert parse("--source-api", text)["reflector.source-api"] == [SourceFlag(name, location)]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "location"),
+    [
+        ("east=/etc/east.yaml", "east", "/etc/east.yaml"),
+        ("/etc/a=b.yaml", "", "/etc/a=b.yaml"),
+        ("./a=b", "", "./a=b"),
+    ],
+)
+def test_a_kubeconfig_may_have_a_name(text: str, name: str, location: str) -> None:
+    """An equals sign behind a slash belongs to the path."""
+    taken = parse("--source-kubeconfig", text)["reflector.source-kubeconfig"]
+    assert taken == [SourceFlag(name, location)]
+
+
+@pytest.mark.parametrize("text", ["=http://a", "east="])
+def test_half_a_name_is_refused(text: str) -> None:
+    """With the form that is meant."""
+    assert refusal(f"--source-api={text}") == (
+        f"--reflector.source-api: {text!r} is not of the form [NAME=]LOCATION"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["a.example", "a.example:8080", "ftp://a", "http://", "http://a:x"]
+)
+def test_a_url_needs_its_scheme_and_host(text: str) -> None:
+    """With the form that is meant."""
+    assert refusal(f"--source-api={text}") == (
+        f"--reflector.source-api: not of the form http[s]://host[:port][/path]: {text!r}"
+    )
+
+
+@pytest.mark.parametrize("flag", ["emitter.selector", "reflector.selector"])
+def test_selectors_are_label_selectors(flag: str) -> None:
+    """Of all the forms that Kubernetes has."""
+    selector = parse(f"--{flag}=app in (a,b),!internal,tier!=db")[flag]
+    assert selector.matches({"app": "a"})
+    assert not selector.matches({"app": "a", "internal": ""})
+
+
+@pytest.mark.parametrize("flag", ["emitter.selector", "reflector.selector"])
+def test_an_empty_selector_is_everything(flag: str) -> None:
+    """As if it had not been given."""
+    assert parse(f"--{flag}=")[flag].matches({"any": "thing"})
+
+
+@pytest.mark.parametrize("flag", ["emitter.selector", "reflector.selector"])
+@pytest.mark.parametrize("text", ["a in", "a in (", "!", "-a", "a=b,,c", "a==b=c"])
+def test_a_bad_selector_is_refused(flag: str, text: str) -> None:
+    """With the flag and the text."""
+    assert refusal(f"--{flag}={text}").startswith(f"--{flag}: {text!r} is no label selector: ")
+
+
+@pytest.mark.parametrize("flag", ["emitter.secure-port", "emitter.insecure-port"])
+@pytest.mark.parametrize("text", ["", "http", "-1", "65536", "8080x", "٨٠", "9" * 5000])
+def test_a_bad_port_is_refused(flag: str, text: str) -> None:
+    """With the flag and the range."""
+    told = refusal(f"--{flag}={text}")
+    assert told.startswith(f"--{flag}: ")
+    assert "65535" in told or len(text) > 4000
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":9090", ("", 9090)),
+        ("0.0.0.0:1", ("0.0.0.0", 1)),
+        ("[::]:0", ("::", 0)),
+        ("a:1", ("a", 1)),
+    ],
+)
+def test_listen_takes_gos_addresses(text: str, address: tuple[str, int]) -> None:
+    """A host may be missing, a port never."""
+    assert parse(f"--listen={text}")["listen"] == address
+
+
+@pytest.mark.parametrize(
+    "text", ["", "9090", "localhost", "localhost:", ":http", ":65536", "::1", "::1:80"]
+)
+def test_a_bad_listen_address_is_refused(text: str) -> None:
+    """With an example."""
+    assert refusal(f"--listen={text}") == (
+        f"--listen: {text!r} is no address: say [host]:port, for example :9090"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flag", "valid"),
+    [
+        ("log-level", "all, debug, info, warn, error, none"),
+        ("log-format", "json, text"),
+        ("emitter.tls-min-version", "VersionTLS10, VersionTLS11, VersionTLS12, VersionTLS13"),
+    ],
+)
+def test_one_of_several_words_is_checked(flag: str, valid: str) -> None:
+    """With the words that are valid."""
+    assert refusal(f"--{flag}=TLSv1.2") == f"--{flag}: 'TLSv1.2' is not one of {valid}"
+
+
+def test_an_empty_tls_version_is_the_default() -> None:
+    """It is the flag's default in Kubernetes."""
+    assert parse("--emitter.tls-min-version=")["emitter.tls-min-version"] == ""
+
+
+def test_an_unknown_cipher_suite_is_refused() -> None:
+    """With those that are known."""
+    told = refusal("--emitter.tls-cipher-suites=TLS_AES_128_GCM_SHA256,RC4")
+    assert told.startswith("--emitter.tls-cipher-suites: unknown cipher suite 'RC4': one of TLS_")
+
+
+@pytest.mark.parametrize("text", ["c.pem", "c.pem,", ",k.pem", ":a.example"])
+def test_a_bad_pair_is_refused(text: str) -> None:
+    """With the form that is meant."""
+    assert refusal(f"--emitter.tls-sni-cert-key={text}") == (
+        f"--emitter.tls-sni-cert-key: {text!r} is not of the form cert.pem,key.pem[:domain,…]"
+    )
+
+
+def test_pairs_are_repeated_not_comma_separated() -> None:
+    """The comma is the pair's own."""
+    options = parse("--emitter.tls-sni-cert-key=a,b", "--emitter.tls-sni-cert-key=c,d")
+    assert options["emitter.tls-sni-cert-key"] == [NamedPair("a", "b"), NamedPair("c", "d")]
+
+
+@pytest.mark.parametrize("text", ["", "-1", "many"])
+def test_a_bad_count_is_refused(text: str) -> None:
+    """Although it has no effect."""
+    flag = "--emitter.http2-max-streams-per-connection"
+    assert refusal(f"{flag}={text}") == f"{flag}: {text!r} is no number"
+
+
+def test_certificate_and_key_are_taken_together() -> None:
+    """Both are paths."""
+    options = parse("--emitter.tls-cert-file=c", "--emitter.tls-private-key-file=k")
+    assert (options["emitter.tls-cert-file"], options["emitter.tls-private-key-file"]) == ("c", "k")
+
+
+@pytest.mark.parametrize("flag", ["tls-cert-file", "tls-private-key-file"])
+def test_a_certificate_without_its_key_is_refused(flag: str) -> None:
+    """And the other way round."""
+    assert refusal(f"--emitter.{flag}=x") == (
+        "--emitter.tls-cert-file and --emitter.tls-private-key-file go together"
+    )
+
+
+def test_both_roles_off_is_refused() -> None:
+    """Nothing would be left to do."""
+    assert refusal("--emitter=false", "--reflector=false") == (
+        "--emitter=false with --reflector=false leaves nothing to do"
+    )
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("--emiter=false", "unknown flag --emiter; did you mean --emitter?"),
+        ("--source-apis", "unknown flag --source-apis; did you mean --source-api?"),
+        ("--zzz", "unknown flag --zzz; --help lists the flags"),
+        ("-v", "unknown flag -v; --help lists the flags"),
+        ("-emitter", "unknown flag -emitter; did you mean --emitter?"),
+        ("--", "unknown flag --; --help lists the flags"),
+        ("--emit", "unknown flag --emit; did you mean --emitter?"),
+    ],
+)
+def test_an_unknown_flag_is_refused(argument: str, told: str) -> None:
+    """With the one that may have been meant; a shortened name is none."""
+    assert refusal(argument) == told
+
+
+def test_a_missing_value_is_refused() -> None:
+    """With the flag as it was spelled."""
+    assert refusal("--emitter=true", "--source-api") == "--source-api needs a value"
+
+
+@pytest.mark.parametrize("arguments", [("extra",), ("--emitter", "extra"), ("demo", "extra")])
+def test_an_argument_that_is_no_flag_is_refused(arguments: tuple[str, ...]) -> None:
+    """``demo`` apart."""
+    assert refusal(*arguments) == "unexpected argument 'extra'; --help lists the flags"
+
+
+def test_demo_has_flags_of_its_own() -> None:
+    """Only those."""
+    options = parse("demo", "--once")
+    assert (options.subCommand, options.subOptions["once"]) == ("demo", True)
+    assert refusal("demo", "--kubeconfig=x").startswith("unknown flag --kubeconfig")
+
+
+def test_flags_before_demo_are_checked() -> None:
+    """They are read there, too: the log is set up by them."""
+    assert refusal("--log-level=loud", "demo").startswith("--log-level: ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("--emitter", "--version=true"), ("--version", "demo")]
+)
+def test_version_prints_and_exits(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With status 0."""
+    with pytest.raises(SystemExit) as exited:
+        parse(*arguments)
+    assert not exited.value.code
+    assert capsys.readouterr() == (f"service-reflector {servicereflector.__version__}\n", "")
+
+
+def test_version_may_be_false() -> None:
+    """It is a boolean like the others."""
+    assert parse("--version=false")["version"] is False
+
+
+@pytest.fixture
+def help_text(capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as exited:
+        parse("--help")
+    assert not exited.value.code
+    return capsys.readouterr().out
+
+
+def test_help_lists_every_flag_once(help_text: str) -> None:
+    """By its full name, on a line of its own."""
+    shown = [line.strip() for line in help_text.splitlines() if line.startswith("  --")]
+    assert shown == [f"--{flag.name}" for flag in FLAGS]
+
+
+def test_help_tells_of_aliases_and_defaults(help_text: str) -> None:
+    """Where there are some."""
+    for alias in ALIASES:
+        assert f"--{alias}" in help_text
+    for default in ("6443", "8080", ":9090", "VersionTLS12"):
+        assert f"(default {default})" in help_text
+
+
+def test_help_fits_a_terminal(help_text: str) -> None:
+    """100 columns."""
+    assert max(len(line) for line in help_text.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("arguments", [("-h",), ("--namespace=a", "--help"), ("demo", "--help")])
+def test_help_is_given_anywhere(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the demo, too."""
+    with pytest.raises(SystemExit) as exited:
+        parse(*arguments)
+    assert not exited.value.code
+    assert capsys.readouterr().out.startswith("Usage: service-reflector")
+
+
+_NAMES = st.sampled_from([flag.name for flag in FLAGS] + list(ALIASES))
+_TEXTS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        ["", "true", "0", ":1", "a=b", "http://[", "http://a", "c,k:d", "json", "a in (b)"]
+    ),
+)
+_ARGUMENTS = st.one_of(
+    _NAMES.map("--{}".format),
+    st.builds("--{}={}".format, _NAMES, _TEXTS),
+    st.sampled_from(["demo", "--once", "-", "--", "--=", "-h", "--help=1"]),
+    _TEXTS,
+)
+
+
+@given(st.lists(_ARGUMENTS, max_size=6))
+def test_any_command_line_is_taken_or_refused(arguments: list[str]) -> None:
+    """Whatever it is, there are options, one UsageError, or the exit of --help and --version."""
+    with suppress(usage.UsageError, SystemExit):
+        assert isinstance(parse(*arguments)["emitter"], bool)
+
+
+@given(
+    st.lists(st.sampled_from(["http://a", "http://b:1", "n=https://c/x=y"]), max_size=5),
+    st.data(),
+)
+def test_a_list_is_the_same_however_it_is_spelled(sources: list[str], data: st.DataObject) -> None:
+    """Cut anywhere into repeats, by either of its names, with either form of the value."""
+    arguments: list[str] = []
+    rest = list(sources)
+    while rest:
+        taken = data.draw(st.integers(1, len(rest)))
+        text, rest = ",".join(rest[:taken]), rest[taken:]
+        name = data.draw(st.sampled_from(["--source-api", "--reflector.source-api"]))
+        arguments += data.draw(st.sampled_from([[f"{name}={text}"], [name, text]]))
+    assert (
+        parse(*arguments)["reflector.source-api"]
+        == (parse(f"--source-api={','.join(sources)}")["reflector.source-api"])
+    )

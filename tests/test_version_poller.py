@@ -1,0 +1,150 @@
+"""The poller of /version: it knows an answer at once, tries again, looks again, and stops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from servicereflector.listwatch.version import REFRESH, VersionPoller
+
+V1, V2 = {"gitVersion": "v1.36.0"}, {"gitVersion": "v1.37.0"}
+
+
+class Asked:
+    """A VersionApi whose answers the test gives."""
+
+    def __init__(self) -> None:
+        self.requests: list[Deferred[dict[str, Any]]] = []
+        self.cancelled = 0
+
+    async def version(self) -> dict[str, Any]:
+        def cancel(_: object) -> None:
+            self.cancelled += 1
+
+        self.requests.append(Deferred(cancel))
+        return await self.requests[-1]
+
+    def answer(self, version: dict[str, Any]) -> None:
+        self.requests[-1].callback(version)
+
+    def fail(self) -> None:
+        self.requests[-1].errback(OSError("away"))
+
+
+class Started:
+    """A poller that runs, its clock, and what it told."""
+
+    def __init__(self, draw: float = 0.5) -> None:
+        self.clock = Clock()
+        self.api = Asked()
+        self.told: list[dict[str, Any] | None] = []
+        self.poller = VersionPoller(
+            self.clock,
+            self.api,
+            random=lambda: draw,
+            known=lambda: self.told.append(self.poller.current),
+        )
+        self.poller.startService()
+
+    @property
+    def asked(self) -> int:
+        return len(self.api.requests)
+
+
+def test_it_asks_when_it_starts() -> None:
+    """And knows nothing until there is an answer."""
+    it = Started()
+    assert (it.asked, it.poller.current) == (1, None)
+
+
+def test_an_answer_is_known_and_told() -> None:
+    """The document as it came."""
+    it = Started()
+    it.api.answer(V1)
+    assert (it.poller.current, it.told) == (V1, [V1])
+
+
+def test_it_looks_again_after_a_while() -> None:
+    """Not before."""
+    it = Started()
+    it.api.answer(V1)
+    it.clock.advance(REFRESH - 1)
+    assert it.asked == 1
+    it.clock.advance(1)
+    assert it.asked == 2
+
+
+def test_an_upgrade_is_told() -> None:
+    """While the program runs."""
+    it = Started()
+    it.api.answer(V1)
+    it.clock.advance(REFRESH)
+    it.api.answer(V2)
+    assert (it.poller.current, it.told) == (V2, [V1, V2])
+
+
+def test_the_same_version_is_not_told_again() -> None:
+    """It is no news."""
+    it = Started()
+    for _ in range(3):
+        it.api.answer(dict(V1))
+        it.clock.advance(REFRESH)
+    assert it.told == [V1]
+
+
+def test_a_failure_is_tried_again_later_and_later() -> None:
+    """Half of 0.8, 1.6, 3.2 seconds, when the dice say a half; up to half of 30."""
+    it = Started(draw=0.5)
+    delays = []
+    for _ in range(8):
+        it.api.fail()
+        (call,) = it.clock.getDelayedCalls()
+        delays.append(call.getTime() - it.clock.seconds())
+        it.clock.advance(delays[-1])
+    assert [round(delay, 6) for delay in delays] == [0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 15.0, 15.0]
+    assert it.asked == 9
+
+
+def test_a_failure_does_not_forget_what_was_known() -> None:
+    """A cluster that is away has not changed."""
+    it = Started()
+    it.api.answer(V1)
+    it.clock.advance(REFRESH)
+    it.api.fail()
+    assert it.poller.current == V1
+
+
+def test_an_answer_after_failures_is_looked_at_again_in_time() -> None:
+    """The failures do not slow down what follows."""
+    it = Started()
+    it.api.fail()
+    it.clock.advance(0.4)
+    it.api.answer(V1)
+    (call,) = it.clock.getDelayedCalls()
+    assert call.getTime() - it.clock.seconds() == REFRESH
+
+
+def test_stopping_ends_the_wait() -> None:
+    """No call is left."""
+    it = Started()
+    it.api.answer(V1)
+    it.poller.stopService()
+    assert it.clock.getDelayedCalls() == []
+
+
+def test_stopping_cancels_the_request() -> None:
+    """And its failure is no reason to try again."""
+    it = Started()
+    it.poller.stopService()
+    assert (it.api.cancelled, it.clock.getDelayedCalls()) == (1, [])
+
+
+def test_it_can_be_started_again() -> None:
+    """As every Service can."""
+    it = Started()
+    it.poller.stopService()
+    it.poller.startService()
+    it.api.answer(V1)
+    assert it.poller.current == V1
