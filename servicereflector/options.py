@@ -113,7 +113,7 @@ FLAGS = (
     Flag(
         "emitter.tls-min-version",
         "VersionTLS12",
-        f"Oldest TLS version taken: one of {', '.join(TLS_VERSIONS)}.",
+        f"Oldest TLS version taken: one of {', '.join(TLS_VERSIONS)}; those before 1.2 mean 1.2.",
         one_of(("", *TLS_VERSIONS)),
     ),
     Flag(
