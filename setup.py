@@ -11,7 +11,7 @@ version = re.search(
 )
 assert version is not None
 
-testing = ["hypothesis>=6.100"]
+testing = ["hypothesis>=6.112"]
 
 setup(
     name="service-reflector",

@@ -26,6 +26,7 @@ from servicereflector.kube.selectors import parse_labels
 from servicereflector.kube.watchevents import EventType
 from servicereflector.program import Roles
 from servicereflector.store.versioned import Store
+from servicereflector.store.views import MAX_READ
 from servicereflector.testing.clusters import MemoryCluster, Mesh, service
 
 _P = ParamSpec("_P")
@@ -406,7 +407,8 @@ async def test_a_reader_that_stalls_costs_a_bounded_buffer(pressed: Pressed) -> 
             pressed.write(number, size)
         newest = f'"resourceVersion":"{number}"'.encode()
         await pressed.until_all(readers, newest)
-        assert pressed.buffered() < 2**20
+        # A connection holds what Twisted takes before it says stop, and one read beyond that.
+        assert pressed.buffered() <= 3 * (2**16 + MAX_READ + size + 1000)
     assert pressed.api.stats.watchers == len(readers)
     assert pressed.api.stats.slow == 1
     for reader in readers:

@@ -36,13 +36,6 @@ COLLECTIONS = {
 def api(envtest_binaries: Binaries) -> Iterator[ApiServer]:
     """A cluster with the RBAC authorizer."""
     with ApiServer(binaries=envtest_binaries, authorization_mode="RBAC") as server:
-        # The server makes it itself, but only a moment after it calls itself ready.
-        try:
-            create(server, {"kind": "Namespace", "metadata": {"name": "default"}})
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code != 409:
-                raise
         yield server
 
 

@@ -295,7 +295,8 @@ class ApiServer:
         return self._answers(self._etcd_url + "/health")
 
     def _apiserver_ready(self) -> bool:
-        return self._answers(self.url + "/readyz")
+        # It calls itself ready before it has made the namespace that everybody takes for granted.
+        return all(self._answers(self.url + p) for p in ("/readyz", "/api/v1/namespaces/default"))
 
     def _controller_manager_ready(self) -> bool:
         """Its controllers work: one of them makes this object."""
