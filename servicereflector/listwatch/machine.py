@@ -12,12 +12,14 @@ effects out and its inputs in.
 - A failure is followed by a wait with backoff, and so is a watch that ended within a second,
   whatever it brought: a server could have us spin. The first 410 after a stream that lasted longer
   is no failure.
-- Nothing arriving for ``idle`` seconds is a failure: bookmarks come every minute.
+- A request that is not answered within ``idle`` seconds has failed. A stream that brings nothing
+  for as long is watched anew, on another connection: it may be dead, or the server quiet, since
+  kube-apiserver sends no bookmark where nothing has changed.
 
     state      page       opened     event/data  ended      failed     deadline
     LISTING    PAGE       -          -           -          WAITING    WAITING
     OPENING    -          STREAMING  -           -          WAITING*   WAITING
-    STREAMING  -          -          STREAMING   OPENING*   WAITING*   WAITING
+    STREAMING  -          -          STREAMING   OPENING*   WAITING*   OPENING
     WAITING    -          -          -           -          -          LISTING or OPENING
 
 PAGE is LISTING while pages follow, else OPENING, or WAITING without a version. A star marks the
@@ -97,7 +99,7 @@ class State(Enum):
 
 
 class Idle(Exception):
-    """Nothing arrived for too long."""
+    """No answer came for too long."""
 
 
 class VeryShortWatch(Exception):
@@ -108,7 +110,7 @@ class VeryShortWatch(Exception):
 class Timing:
     """Seconds.
 
-    :ivar idle: how long a request may be silent.
+    :ivar idle: how long a request may be without an answer, and a stream silent.
     :ivar relist: how often a source without versions is listed.
     :ivar shortest_watch: what ends sooner is a failure.
     :ivar watch: the bounds between which a watch's timeoutSeconds is drawn.
@@ -209,11 +211,11 @@ class ListWatch:
             return []
         if self.state is State.WAITING:
             return self._watch(now) if self._version else self._list(now)
-        seconds = self._timing.idle
-        return [
-            Abandon(self.request),
-            *self._failed(Idle(f"nothing arrived for {seconds:g} s"), now),
-        ]
+        abandon = Abandon(self.request)
+        if self.state is State.STREAMING:
+            self._note_health(now)
+            return [abandon, *self._watch(now)]
+        return [abandon, *self._failed(Idle(f"no answer for {self._timing.idle:g} s"), now)]
 
     def _list(self, now: float) -> list[Effect]:
         self._records = []
