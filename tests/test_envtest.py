@@ -25,14 +25,9 @@ CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
 
 @pytest.fixture(scope="module")
-def binaries() -> Binaries:
-    """The programs; without them these tests are skipped, but never in CI."""
-    try:
-        return find_binaries()
-    except BinariesMissing as missing:
-        if os.environ.get("CI"):
-            pytest.fail(missing.reason)
-        pytest.skip(missing.reason)
+def binaries(envtest_binaries: Binaries) -> Binaries:
+    """The programs."""
+    return envtest_binaries
 
 
 @pytest.fixture(scope="module")

@@ -291,6 +291,7 @@ class ReadApi:
             if not query.filter.labels.requirements and not query.filter.fields.terms:
                 remaining = selection.remaining
         body = encode_list(store.resource, selection.records, selection.version, token, remaining)
+        self.stats.bytes_sent += len(body)
         return _respond(request, 200, body)
 
     def _watch(self, request: Request, collection: _Collection, query: Query) -> Answer:

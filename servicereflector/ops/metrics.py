@@ -121,7 +121,9 @@ class ProgramCollector(Collector):
     @staticmethod
     def _of_streams(streams: StreamStats) -> Iterator[Metric]:
         yield _gauge("emitter_watchers", "Open watches.", {(): streams.watchers})
-        yield _counter("emitter_sent_bytes", "Bytes of watch streams.", {(): streams.bytes_sent})
+        yield _counter(
+            "emitter_sent_bytes", "Bytes of lists and watch streams.", {(): streams.bytes_sent}
+        )
         yield _counter(
             "emitter_slow_watchers", "Watches ended because nobody read.", {(): streams.slow}
         )
