@@ -21,6 +21,10 @@ demo: $(VENV)/installed ## Try it: two clusters in one process (ARGS=--once for 
 test: $(TOX)/installed ## Run what CI runs (ARGS='-e tests -- -k words' for a part of it)
 	$(TOX)/bin/tox run $(ARGS)
 
+.PHONY: differential
+differential: $(TOX)/installed ## Compare the Emitter with a real API server, case by case
+	DIFFERENTIAL=1 $(TOX)/bin/tox run -e tests -- $(CURDIR)/tests/differential
+
 .PHONY: lint
 lint: $(TOX)/installed ## Check style, layers and types
 	$(TOX)/bin/tox run -e lint,types

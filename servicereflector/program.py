@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from twisted.application.service import MultiService
@@ -15,9 +16,10 @@ from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from .emitter.api import ReadApi, Served
+from .emitter.api import ReadApi
+from .emitter.collection import Served
 from .kube.objects import Record
-from .kube.resources import ENDPOINTS, EVENTS, NAMESPACES, SERVICES
+from .kube.resources import ENDPOINTS, ENDPOINTSLICES, EVENTS, NAMESPACES, SERVICES
 from .kube.selectors import LabelSelector
 from .listwatch.informer import Api, Informer
 from .listwatch.machine import Timing
@@ -27,7 +29,7 @@ from .mirror.ownership import is_exported
 from .reflector.controller import Controller, Source
 from .reflector.events import conflict_event
 from .reflector.host import Host, Writer
-from .store.versioned import MAX_CHANGES, Store
+from .store.versioned import MAX_CHANGES, Predicate, Store
 
 #: The name that the host has beside the sources in logs and metrics.
 HOST = "host"
@@ -70,13 +72,18 @@ class Surroundings:
     """What a program takes from the world.
 
     :ivar random: a draw from [0, 1).
-    :ivar now: the time as RFC 3339 writes it.
+    :ivar epoch: the time in seconds since 1970.
     """
 
     reactor: IReactorTime
     random: Callable[[], float]
-    now: Callable[[], str]
+    epoch: Callable[[], float]
     timing: Timing | None = None
+
+
+def rfc3339(seconds: float) -> str:
+    """A time as Kubernetes writes it."""
+    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Program(MultiService):
@@ -103,9 +110,12 @@ class Program(MultiService):
         self._host = host
         self._clients: list[Client] = [host, *(source.client for source in sources)]
         self._events_sent = 0
+        self._emitted: Predicate | None = None
+        self._slices = False
+        self._namespace = roles.namespace
         self._telling: set[Deferred[Any]] = set()
         self.version = VersionPoller(
-            world.reactor, host, random=world.random, known=self._version_known
+            world.reactor, host, random=world.random, known=self._host_known
         )
         self.version.setServiceParent(self)
         # Only an Emitter's clients read the history.
@@ -136,7 +146,10 @@ class Program(MultiService):
         waiting = [
             informer.store.resource.plural
             for informer in self.informers
-            if informer.source == HOST and not informer.store.synced
+            if informer.source == HOST
+            and not informer.store.synced
+            # An older role does not let us read these: their lists answer 429 then.
+            and informer.store.resource is not ENDPOINTSLICES
         ]
         if waiting:
             return f"the host's first lists are not in: {', '.join(waiting)}"
@@ -161,10 +174,12 @@ class Program(MultiService):
         def emitted(record: Record) -> bool:
             return is_exported(record) and selector.matches(record.labels)
 
+        self._emitted = emitted
         return ReadApi(
             self._world.reactor,
             [Served(self._services, emitted), Served(self._endpoints, emitted)],
             version=lambda: self.version.current,
+            now=self._world.epoch,
         )
 
     def _make_reflector(
@@ -202,7 +217,13 @@ class Program(MultiService):
         controller.setServiceParent(self)
         return controller
 
-    def _version_known(self) -> None:
+    def _host_known(self) -> None:
+        """The host has told its version, or has got another."""
+        if self._emitted is not None and self.version.serves_slices and not self._slices:
+            self._slices = True
+            store = self._follow(HOST, self._host, Store(ENDPOINTSLICES), self._namespace)
+            assert self.read_api is not None
+            self.read_api.serve(Served(store, self._emitted))
         if self.controller is not None:
             self.controller.look_at_everything()
 
@@ -213,7 +234,9 @@ class Program(MultiService):
             return
         self._events_sent += 1
         unique = f"{int(self._world.random() * 2**48):012x}{self._events_sent:04x}"
-        event = conflict_event(store.resource, involved, source, reason, self._world.now(), unique)
+        event = conflict_event(
+            store.resource, involved, source, reason, rfc3339(self._world.epoch()), unique
+        )
         sent = Deferred.fromCoroutine(self._host.create(EVENTS, event))
         self._telling.add(sent)
         sent.addErrback(

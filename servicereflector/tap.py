@@ -9,10 +9,10 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
@@ -146,10 +146,7 @@ def surroundings(reactor: Reactor) -> Surroundings:
     """The real world."""
     from .program import Surroundings
 
-    def now() -> str:
-        return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    return Surroundings(reactor, random.random, now)
+    return Surroundings(reactor, random.random, time.time)
 
 
 def _host(options: ReflectorOptions, reactor: Reactor) -> Credentials:

@@ -45,9 +45,12 @@ class Emitter:
         items = self.get(path, **params)["items"]
         return [f"{i['metadata']['namespace']}/{i['metadata']['name']}" for i in items]
 
-    def refusal(self, path: str, method: str = "GET", **params: str) -> ApiError:
+    def refusal(
+        self, path: str, method: str = "GET", *, seconds: float = 0, **params: str
+    ) -> ApiError:
+        asked = self.client.request(method, path, params=list(params.items()))
         with pytest.raises(ApiError) as refused:
-            self.text(path, method, **params)
+            self.mesh.network.wait(asked, seconds)
         return refused.value
 
     def raw(self, path: str) -> tuple[int, Headers, bytes]:
@@ -98,7 +101,8 @@ def test_readiness_waits_for_the_first_lists(unready: Emitter) -> None:
 
 def test_readiness_can_be_told_in_detail(emitter: Emitter) -> None:
     body = emitter.text("/readyz", verbose="")
-    assert body == b"[+]services ok\n[+]endpoints ok\nreadyz check passed\n"
+    told = b"[+]services ok\n[+]endpoints ok\n[+]endpointslices ok\nreadyz check passed\n"
+    assert body == told
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez"])
@@ -131,7 +135,9 @@ def test_the_version_is_not_made_up(unready: Emitter) -> None:
 
 def test_discovery_leads_to_the_resources(emitter: Emitter) -> None:
     assert emitter.get("/api")["versions"] == ["v1"]
-    assert emitter.get("/apis")["groups"] == []
+    assert [group["name"] for group in emitter.get("/apis")["groups"]] == ["discovery.k8s.io"]
+    (slices,) = emitter.get("/apis/discovery.k8s.io/v1")["resources"]
+    assert (slices["name"], slices["verbs"]) == ("endpointslices", ["get", "list", "watch"])
     found = {entry["name"]: entry for entry in emitter.get("/api/v1")["resources"]}
     assert set(found) == {"services", "endpoints"}
     assert found["services"]["verbs"] == ["get", "list", "watch"]
@@ -170,7 +176,7 @@ def test_what_is_not_there_is_not_found(emitter: Emitter) -> None:
         "/api/v1/pods",
         "/api/v2/services",
         "/api/v1/namespaces/shop/pods/a",
-        "/apis/apps/v1/deployments",
+        "/apis/discovery.k8s.io/v1/deployments",
         "/api/v1/services/cart",
         "/api/v1/namespaces/shop/services/cart/status",
     ],
@@ -179,6 +185,14 @@ def test_an_unknown_path_is_not_found(emitter: Emitter, path: str) -> None:
     refused = emitter.refusal(path)
     assert (refused.code, refused.reason) == (404, "NotFound")
     assert refused.message == "the server could not find the requested resource"
+
+
+@pytest.mark.parametrize("path", ["/foo", "/apis/apps/v1/deployments", "/apis/apps"])
+def test_what_is_of_no_group_is_not_found_in_plain_words(emitter: Emitter, path: str) -> None:
+    """As kube-apiserver tells of what no group of it serves."""
+    code, headers, body = emitter.raw(path)
+    assert (code, body) == (404, b"404 page not found\n")
+    assert headers.getRawHeaders(b"Content-Type") == [b"text/plain; charset=utf-8"]
 
 
 def test_outside_the_api_a_404_is_plain(emitter: Emitter) -> None:
@@ -327,7 +341,7 @@ def test_a_token_older_than_the_history_has_expired(emitter: Emitter) -> None:
 
 
 def test_a_version_of_the_future_is_too_large(emitter: Emitter) -> None:
-    refused = emitter.refusal("/api/v1/services", resourceVersion="99999")
+    refused = emitter.refusal("/api/v1/services", seconds=3, resourceVersion="99999")
     assert (refused.code, refused.reason) == (504, "Timeout")
     assert refused.causes == ("ResourceVersionTooLarge",)
 

@@ -18,7 +18,8 @@ from twisted.web.client import ResponseDone
 from servicereflector.client.bodies import Watch
 from servicereflector.client.credentials import from_url
 from servicereflector.client.http import KubeClient
-from servicereflector.emitter.api import ReadApi, Served, every
+from servicereflector.emitter.api import ReadApi, every
+from servicereflector.emitter.collection import Served
 from servicereflector.emitter.streams import PATIENCE, StreamStats
 from servicereflector.kube.objects import Record, record_of
 from servicereflector.kube.resources import SERVICES
@@ -212,8 +213,12 @@ def test_a_service_that_becomes_a_mirror_is_gone(streams: Streams) -> None:
 
 
 def test_a_quiet_watch_is_sent_a_bookmark_every_minute(streams: Streams) -> None:
+    """As soon as there is anything new to tell, though not to it."""
+    watching = streams.watch(streams.version(), label_selector="tier=web")
+    streams.mesh.advance(61)
+    assert watching.events == []
+    watching = streams.watch(streams.version(), label_selector="tier=web")
     streams.put("shop/a")
-    watching = streams.watch(streams.version())
     streams.mesh.advance(59)
     assert watching.events == []
     streams.mesh.advance(1)
@@ -244,11 +249,12 @@ def test_a_watch_ends_in_good_form_at_its_time(streams: Streams) -> None:
     assert streams.stats.watchers == 0
 
 
-def test_the_end_comes_with_a_bookmark_of_what_was_not_shown(streams: Streams) -> None:
+def test_shortly_before_the_end_come_bookmarks_of_what_was_not_shown(streams: Streams) -> None:
+    """Two seconds before, and one."""
     watching = streams.watch(seconds=30, label_selector="tier=web")
     streams.put("shop/a")
     streams.mesh.advance(30)
-    assert [event["type"] for event in watching.events] == ["BOOKMARK"]
+    assert [event["type"] for event in watching.events] == ["BOOKMARK", "BOOKMARK"]
     assert watching.events[0]["object"]["metadata"]["resourceVersion"] == streams.version()
 
 

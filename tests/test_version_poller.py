@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from servicereflector.kube.status import ApiError, unknown_path
 from servicereflector.listwatch.version import REFRESH, VersionPoller
 
 V1, V2 = {"gitVersion": "v1.36.0"}, {"gitVersion": "v1.37.0"}
@@ -18,6 +19,7 @@ class Asked:
     def __init__(self) -> None:
         self.requests: list[Deferred[dict[str, Any]]] = []
         self.cancelled = 0
+        self.discovery: ApiError | None = None
 
     async def version(self) -> dict[str, Any]:
         def cancel(_: object) -> None:
@@ -25,6 +27,12 @@ class Asked:
 
         self.requests.append(Deferred(cancel))
         return await self.requests[-1]
+
+    async def request(self, method: str, path: str) -> bytes:
+        assert (method, path) == ("GET", "/apis/discovery.k8s.io/v1")
+        if self.discovery is not None:
+            raise self.discovery
+        return b"{}"
 
     def answer(self, version: dict[str, Any]) -> None:
         self.requests[-1].callback(version)
@@ -64,6 +72,15 @@ def test_an_answer_is_known_and_told() -> None:
     it = Started()
     it.api.answer(V1)
     assert (it.poller.current, it.told) == (V1, [V1])
+
+
+def test_it_knows_whether_endpoint_slices_are_served() -> None:
+    """Since 1.21; before, and where nobody may look, they are not."""
+    for refusal, served in ((None, True), (unknown_path(), False), (ApiError(403, "no"), False)):
+        it = Started()
+        it.api.discovery = refusal
+        it.api.answer(V1)
+        assert (it.poller.current, it.poller.serves_slices) == (V1, served)
 
 
 def test_it_looks_again_after_a_while() -> None:

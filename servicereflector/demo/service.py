@@ -24,7 +24,7 @@ from ..ops.health import Check, HealthApi
 from ..ops.metrics import ProgramCollector, make_registry
 from ..ops.sockets import BindError, SocketService, bind
 from ..options import DemoOptions
-from ..program import Program, Roles, SourceClient
+from ..program import Program, Roles, SourceClient, rfc3339
 from .tour import Tour, TourFailed
 from .wire import Wire
 
@@ -52,7 +52,9 @@ class DemoCluster:
         self._reactor = reactor
         self._world = tap.surroundings(reactor)
         cluster = Cluster(
-            now=self._world.now, uid=lambda: str(uuid.uuid4()), service_range=_RANGES[name]
+            now=lambda: rfc3339(self._world.epoch()),
+            uid=lambda: str(uuid.uuid4()),
+            service_range=_RANGES[name],
         )
         self._api = EmbeddedApi(reactor, cluster)
         self._sockets = [_bind(port) for port in _PORTS[name]]

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..kube.objects import Json, Record, key_of, record_of
-from ..kube.resources import ENDPOINTS, EVENTS, NAMESPACES, SERVICES, Resource
+from ..kube.resources import (
+    ENDPOINTS,
+    ENDPOINTSLICES,
+    EVENTS,
+    NAMESPACES,
+    SERVICES,
+    Resource,
+)
 from ..kube.status import (
     ApiError,
     already_exists,
@@ -57,7 +64,7 @@ class Cluster:
         now: Callable[[], str],
         uid: Callable[[], str],
         service_range: str = "10.96.0.0/16",
-        resources: Iterable[Resource] = (NAMESPACES, SERVICES, ENDPOINTS, EVENTS),
+        resources: Iterable[Resource] = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES, EVENTS),
     ) -> None:
         self._now = now
         self._uid = uid

@@ -6,84 +6,55 @@ which objects of it, is handed in; where the stores get their objects from is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from random import random
+import re
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
-from weakref import WeakValueDictionary
 
 import orjson
 from klein import Klein
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.server import Request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
-from ..kube.lists import encode_list
-from ..kube.objects import Record, full_body, key_of
-from ..kube.resources import Resource
-from ..kube.status import (
-    ApiError,
-    method_not_allowed,
-    not_found,
-    not_ready,
-    unknown_path,
-    version_too_large,
-)
-from ..kube.watchevents import encode_error
-from ..store.versioned import Predicate, Store
-from ..store.views import Filter, View
+from ..kube.objects import Record
+from ..kube.resources import ENDPOINTS, Resource
+from ..kube.status import ApiError, method_not_allowed, not_ready, unknown_path
 from . import discovery
-from .queries import Query, make_continue, parse_query
-from .streams import Hub, Stream, StreamStats
+from .collection import GZIP_FROM, Collection, Served
+from .negotiation import (
+    AGGREGATES,
+    Form,
+    encode,
+    error_form,
+    negotiate,
+    negotiate_discovery,
+)
+from .queries import named_only, parse_get, parse_query
+from .streams import StreamStats
 
 Json = dict[str, Any]
-Answer = bytes | Deferred[bytes]
+
+ENDPOINTS_WARNING = (
+    b'299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A resource that the API serves: the objects of ``store`` for which ``emitted`` holds."""
-
-    store: Store
-    emitted: Predicate
-
-    @property
-    def resource(self) -> Resource:
-        return self.store.resource
-
-
-class _Collection:
-    """One served resource, its open streams, and the views that they share."""
-
-    def __init__(self, reactor: IReactorTime, served: Served) -> None:
-        self.store = served.store
-        self.emitted = served.emitted
-        self.hub = Hub(reactor, served.store)
-        self._views: WeakValueDictionary[Filter, View] = WeakValueDictionary()
-
-    def predicate(self, wanted: Filter) -> Predicate:
-        emitted = self.emitted
-        return lambda record: emitted(record) and wanted.matches(record)
-
-    def view(self, wanted: Filter) -> View:
-        """The view of this filter, the same one for all who have it open."""
-        view = self._views.get(wanted)
-        if view is None:
-            view = self._views[wanted] = View(self.store, self.predicate(wanted))
-        return view
-
-
-def _respond(request: IRequest, code: int, document: Json | bytes) -> bytes:
+def _respond(
+    request: IRequest, code: int, document: Json | bytes, content_type: str = "application/json"
+) -> bytes:
     body = document if isinstance(document, bytes) else orjson.dumps(document) + b"\n"
     request.setResponseCode(code)
-    request.setHeader(b"Content-Type", b"application/json")
+    request.setHeader(b"Content-Type", content_type.encode())
     request.setHeader(b"Cache-Control", b"no-cache, private")
     request.setHeader(b"Content-Length", b"%d" % len(body))
+    audit_id = request.getHeader(b"Audit-Id")
+    if audit_id:
+        request.setHeader(b"Audit-Id", audit_id)
     return body
 
 
@@ -91,10 +62,15 @@ def respond_error(request: IRequest, error: ApiError) -> bytes:
     """Answer with the error's Status body."""
     if error.retry_after is not None:
         request.setHeader(b"Retry-After", b"%d" % error.retry_after)
-    return _respond(request, error.code, error.body())
+    form = error_form(
+        _header(request, b"Accept"),
+        user_agent=_header(request, b"User-Agent"),
+        parameters=parameters_of(request),
+    )
+    return _respond(request, error.code, encode(error.body(), form), form.content_type)
 
 
-def parameters_of(request: Request) -> dict[str, str]:
+def parameters_of(request: IRequest) -> dict[str, str]:
     """The query's first value of each parameter; what is no UTF-8 is replaced.
 
     ``?verbose`` is the same as ``?verbose=``. (``request.args`` lacks it.)
@@ -107,6 +83,7 @@ class ReadApi:
     """
     :param version: the document of ``/version``, or None as long as it is not known.
     :param verbs: what discovery tells that can be done.
+    :param now: the time in seconds since the epoch.
     """
 
     app = Klein()
@@ -119,28 +96,47 @@ class ReadApi:
         *,
         version: Callable[[], Json | None],
         verbs: tuple[str, ...] = discovery.READING,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.stats = StreamStats()
-        self._reactor = reactor
         self._version = version
         self._verbs = verbs
-        self._collections = {
-            (one.resource.group, one.resource.version, one.resource.plural): _Collection(
-                reactor, one
-            )
-            for one in served
-        }
-        self._resources = [c.store.resource for c in self._collections.values()]
+        self._reactor = reactor
+        self._now = now
+        self._collections: dict[tuple[str, str, str], Collection] = {}
+        for one in served:
+            self.serve(one)
+        self._needed = list(self._collections.values())
+
+    def serve(self, served: Served) -> None:
+        """Serve one more resource."""
+        resource = served.resource
+        self._collections[resource.group, resource.version, resource.plural] = Collection(
+            self._reactor, served, self.stats, self._now
+        )
+
+    @property
+    def _resources(self) -> list[Resource]:
+        return [collection.store.resource for collection in self._collections.values()]
+
+    @property
+    def _served(self) -> list[str]:
+        return sorted(resource.plural for resource in self._resources)
+
+    @property
+    def _minor(self) -> int:
+        """The host's minor version, which decides about words and rules."""
+        return minor_of(self._version() or {})
 
     @property
     def ready(self) -> bool:
-        """Whether the first lists of all stores are in."""
-        return all(c.store.synced for c in self._collections.values())
+        """Whether the first lists are in, of all that is served from the beginning."""
+        return all(c.store.synced for c in self._needed)
 
     def stop(self) -> None:
         """End all streams cleanly."""
         for collection in self._collections.values():
-            collection.hub.stop()
+            collection.stop()
 
     @app.handle_errors(ApiError)
     def refused(self, request: IRequest, failure: Failure) -> bytes:
@@ -150,9 +146,13 @@ class ReadApi:
 
     @app.handle_errors(HTTPException)
     def not_routed(self, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG002
-        if request.path.startswith((b"/api/", b"/apis/")):
+        parts = request.path.split(b"/")
+        groups = [resource.group.encode() for resource in self._resources]
+        if parts[1] == b"api" or (parts[1] == b"apis" and parts[2:3] and parts[2] in groups):
             return respond_error(request, unknown_path())
         request.setResponseCode(404)
+        request.setHeader(b"X-Content-Type-Options", b"nosniff")
+        request.setHeader(b"Cache-Control", b"no-cache, private")
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return b"404 page not found\n"
 
@@ -164,11 +164,15 @@ class ReadApi:
     @app.route("/healthz")
     @app.route("/livez")
     def alive(self, request: Request) -> bytes:
+        request.setHeader(b"Cache-Control", b"no-cache, private")
+        request.setHeader(b"X-Content-Type-Options", b"nosniff")
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return b"ok"
 
     @app.route("/readyz")
     def readiness(self, request: Request) -> bytes:
+        request.setHeader(b"Cache-Control", b"no-cache, private")
+        request.setHeader(b"X-Content-Type-Options", b"nosniff")
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         lines = []
         for collection in self._collections.values():
@@ -192,12 +196,34 @@ class ReadApi:
     @app.route("/api")
     def core_versions(self, request: Request) -> bytes:
         self._only_get(request)
-        return _respond(request, 200, discovery.core_versions())
+        return self._discover(request, discovery.core_versions(), core=True)
 
     @app.route("/apis")
     def groups(self, request: Request) -> bytes:
         self._only_get(request)
-        return _respond(request, 200, discovery.groups(self._resources))
+        return self._discover(request, discovery.groups(self._resources), core=False)
+
+    def _discover(self, request: Request, document: Json, *, core: bool | None = None) -> bytes:
+        """Answer with a discovery document, or with everything below it at once.
+
+        :param core: of ``/api`` and ``/apis``: whether the core group is meant.
+        """
+        form = negotiate_discovery(
+            _header(request, b"Accept"),
+            user_agent=_header(request, b"User-Agent"),
+            parameters=parameters_of(request),
+            minor=self._minor,
+            aggregated=core is not None,
+        )
+        if core is not None and self._minor >= AGGREGATES:
+            request.setHeader(b"Vary", b"Accept")
+        if not form.transform or core is None:
+            return _respond(request, 200, encode(document, form), form.content_type)
+        document = discovery.aggregated(self._resources, self._verbs, core=core)
+        body = encode(document, form)
+        if request.setETag(discovery.etag(body).encode()):  # the client has it already: 304
+            return b""
+        return _respond(request, 200, body, form.content_type)
 
     @app.route("/apis/<group>")
     def group(self, request: Request, group: str) -> bytes:
@@ -205,8 +231,8 @@ class ReadApi:
         for resource in self._resources:
             if group == resource.group:
                 document = discovery.group(group, resource.version)
-                return _respond(request, 200, {"kind": "APIGroup", "apiVersion": "v1", **document})
-        raise unknown_path()
+                return self._discover(request, {"kind": "APIGroup", "apiVersion": "v1", **document})
+        raise NotFound
 
     @app.route("/api/<version>")
     @app.route("/apis/<group>/<version>")
@@ -214,35 +240,68 @@ class ReadApi:
         self._only_get(request)
         group_version = f"{group}/{version}" if group else version
         if all(r.api_version != group_version for r in self._resources):
-            raise unknown_path()
-        return _respond(
-            request, 200, discovery.resources_of(group_version, self._resources, self._verbs)
+            raise NotFound
+        return self._discover(
+            request, discovery.resources_of(group_version, self._resources, self._verbs)
         )
 
+    @app.route("/api/<version>/watch/<plural>", defaults={"watch": True})
+    @app.route("/api/<version>/watch/namespaces/<namespace>/<plural>", defaults={"watch": True})
+    @app.route(
+        "/api/<version>/watch/namespaces/<namespace>/<plural>/<name>", defaults={"watch": True}
+    )
+    @app.route("/apis/<group>/<version>/watch/<plural>", defaults={"watch": True})
+    @app.route(
+        "/apis/<group>/<version>/watch/namespaces/<namespace>/<plural>", defaults={"watch": True}
+    )
+    @app.route(
+        "/apis/<group>/<version>/watch/namespaces/<namespace>/<plural>/<name>",
+        defaults={"watch": True},
+    )
     @app.route("/api/<version>/<plural>")
     @app.route("/api/<version>/namespaces/<namespace>/<plural>")
     @app.route("/apis/<group>/<version>/<plural>")
     @app.route("/apis/<group>/<version>/namespaces/<namespace>/<plural>")
-    def collection(
-        self, request: Request, version: str, plural: str, group: str = "", namespace: str = ""
-    ) -> Answer:
+    async def collection(
+        self,
+        request: Request,
+        version: str,
+        plural: str,
+        group: str = "",
+        namespace: str = "",
+        name: str = "",
+        watch: bool = False,
+    ) -> bytes:
         collection = self._find(group, version, plural)
         if namespace and not collection.store.resource.namespaced:
             raise unknown_path()
         self._only_get(request)
-        query = parse_query(parameters_of(request), namespace)
-        if not collection.store.synced:
-            raise not_ready()
-        return (
-            self._watch(request, collection, query)
-            if query.watch
-            else self._list(request, collection, query)
-        )
+        parameters = parameters_of(request)
+        minor = self._minor
+        query = parse_query(parameters, namespace, minor=minor, legacy_watch=watch)
+        if name:
+            query = named_only(query, name)
+        form = self._form(request, parameters, watch=query.watch, collection=True)
+        self._warn(request, collection)
+        if query.watch:
+            request.setHeader(b"Content-Type", b"application/json")
+            request.setHeader(b"Cache-Control", b"no-cache, private")
+            streamed = collection.watch(request, query, form)
+            return streamed if isinstance(streamed, bytes) else await streamed
+        await collection.reach(query.version)
+        body = collection.list(query, form)
+        data = body.plain
+        if len(data) > GZIP_FROM and takes_gzip(request):
+            data = body.compressed()
+            request.setHeader(b"Content-Encoding", b"gzip")
+            request.setHeader(b"Vary", b"Accept-Encoding")
+        self.stats.bytes_sent += len(data)
+        return _respond(request, 200, data, form.content_type)
 
     @app.route("/api/<version>/<plural>/<name>")
     @app.route("/api/<version>/namespaces/<namespace>/<plural>/<name>")
     @app.route("/apis/<group>/<version>/namespaces/<namespace>/<plural>/<name>")
-    def named(
+    async def named(
         self,
         request: Request,
         version: str,
@@ -251,22 +310,45 @@ class ReadApi:
         group: str = "",
         namespace: str = "",
     ) -> bytes:
+        if (version, plural) == ("v1", "namespaces") and "namespaces" not in self._served:
+            # kubectl looks here after a 404, to tell whether the namespace is what is missing. At
+            # another 404 it would not say which object was not found.
+            raise ApiError(
+                403,
+                f'namespaces "{name}" is forbidden: only {", ".join(self._served)} are served',
+                details={"name": name, "kind": "namespaces"},
+            )
         collection = self._find(group, version, plural)
         resource = collection.store.resource
         if resource.namespaced != bool(namespace):
             raise unknown_path()
         self._only_get(request)
-        if not collection.store.synced:
-            raise not_ready()
-        record = collection.store.get(key_of(namespace, name))
-        if record is None or not collection.emitted(record):
-            raise not_found(resource, name)
-        return _respond(request, 200, full_body(resource, record) + b"\n")
+        parameters = parameters_of(request)
+        form = self._form(request, parameters, watch=False, collection=False)
+        self._warn(request, collection)
+        await collection.reach(parse_get(parameters))
+        return _respond(request, 200, collection.get(namespace, name, form), form.content_type)
 
-    def _find(self, group: str, version: str, plural: str) -> _Collection:
+    def _form(
+        self, request: Request, parameters: dict[str, str], *, watch: bool, collection: bool
+    ) -> Form:
+        return negotiate(
+            _header(request, b"Accept"),
+            user_agent=_header(request, b"User-Agent"),
+            parameters=parameters,
+            watch=watch,
+            collection=collection,
+            minor=self._minor,
+        )
+
+    def _warn(self, request: Request, collection: Collection) -> None:
+        if collection.store.resource is ENDPOINTS and self._minor >= 33:
+            request.setHeader(b"Warning", ENDPOINTS_WARNING)
+
+    def _find(self, group: str, version: str, plural: str) -> Collection:
         collection = self._collections.get((group, version, plural))
         if collection is None:
-            raise unknown_path()
+            raise NotFound
         return collection
 
     @staticmethod
@@ -274,51 +356,21 @@ class ReadApi:
         if request.method != b"GET":
             raise method_not_allowed()
 
-    def _list(self, request: Request, collection: _Collection, query: Query) -> bytes:
-        store = collection.store
-        if query.version is not None and query.version > store.version:
-            raise version_too_large(query.version, store.version)
-        selection = store.select(
-            collection.predicate(query.filter),
-            at=query.version if query.match == "Exact" else None,
-            after=query.after,
-            limit=query.limit,
-            namespace=query.filter.namespace,
-        )
-        token, remaining = "", None
-        if selection.next_key:
-            token = make_continue(selection.version, selection.next_key, query.filter.namespace)
-            if not query.filter.labels.requirements and not query.filter.fields.terms:
-                remaining = selection.remaining
-        body = encode_list(store.resource, selection.records, selection.version, token, remaining)
-        self.stats.bytes_sent += len(body)
-        return _respond(request, 200, body)
 
-    def _watch(self, request: Request, collection: _Collection, query: Query) -> Answer:
-        view = collection.view(query.filter)
-        initial: Iterator[bytes] = iter(())
-        request.setHeader(b"Content-Type", b"application/json")
-        request.setHeader(b"Cache-Control", b"no-cache, private")
-        try:
-            cursor = view.cursor(query.version or None)
-        except ApiError as error:
-            return encode_error(error)
-        if not query.version:
-            initial = view.initial()
-        stream = Stream(
-            self._reactor,
-            request,
-            view,
-            cursor,
-            self.stats,
-            initial=initial,
-            # kube-apiserver's own: between its --min-request-timeout and twice that.
-            seconds=max(0, query.timeout) if query.timeout else 1800 + 1800 * random(),
-            store=collection.store,
-            bookmarks=query.bookmarks,
-        )
-        collection.hub.add(stream)
-        return stream.done
+def _header(request: IRequest, name: bytes) -> str:
+    return (request.getHeader(name) or b"").decode("latin-1")
+
+
+def takes_gzip(request: Request) -> bool:
+    """Only the plain token counts: no q-value, no ``*`` (apiserver responsewriters)."""
+    tokens = _header(request, b"Accept-Encoding").split(",")
+    return "gzip" in [token.strip() for token in tokens]
+
+
+def minor_of(version: Json) -> int:
+    """20 of Kubernetes 1.20; of an unknown version the newest."""
+    digits = re.match(r"\d+", str(version.get("minor", "")))
+    return int(digits[0]) if digits else 99
 
 
 def every(_record: Record) -> bool:

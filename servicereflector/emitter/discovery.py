@@ -1,8 +1,13 @@
-"""Discovery documents: what is served, in the words that clients look for."""
+"""Discovery documents: what is served, in the words that clients look for.
+
+There is no OpenAPI: only ``kubectl explain`` and writes want it, and a 404 for ``/openapi/v3`` and
+``/openapi/v2`` is what clients of old servers are used to.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import sha512
 from typing import Any
 
 from ..kube.resources import Resource
@@ -41,7 +46,7 @@ def group(name: str, version: str) -> Json:
 def resources_of(group_version: str, resources: Iterable[Resource], verbs: tuple[str, ...]) -> Json:
     """``/api/v1`` or ``/apis/<group>/<version>``."""
     entries = []
-    for resource in sorted(resources, key=lambda r: r.plural):
+    for resource in _ordered(resources):
         if resource.api_version != group_version:
             continue
         entry: Json = {
@@ -50,9 +55,8 @@ def resources_of(group_version: str, resources: Iterable[Resource], verbs: tuple
             "namespaced": resource.namespaced,
             "kind": resource.kind,
             "verbs": list(verbs),
+            **_names(resource),
         }
-        if resource.short_names:
-            entry["shortNames"] = list(resource.short_names)
         entries.append(entry)
     return {
         "kind": "APIResourceList",
@@ -60,3 +64,54 @@ def resources_of(group_version: str, resources: Iterable[Resource], verbs: tuple
         "groupVersion": group_version,
         "resources": entries,
     }
+
+
+def aggregated(resources: Iterable[Resource], verbs: tuple[str, ...], *, core: bool) -> Json:
+    """``/api`` (the core group) or ``/apis`` (the others) with all that is below it."""
+    found: dict[str, dict[str, list[Json]]] = {}
+    for resource in _ordered(resources):
+        if core != bool(resource.group):
+            versions = found.setdefault(resource.group, {})
+            versions.setdefault(resource.version, []).append(_aggregated(resource, verbs))
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": [
+            {
+                "metadata": {"name": name} if name else {},
+                "versions": [
+                    {"version": version, "resources": entries, "freshness": "Current"}
+                    for version, entries in versions.items()
+                ],
+            }
+            for name, versions in sorted(found.items())
+        ],
+    }
+
+
+def etag(body: bytes) -> str:
+    """The ETag of a document, in its quotes: SHA-512 in capitals, as kube-apiserver makes it."""
+    return f'"{sha512(body).hexdigest().upper()}"'
+
+
+def _aggregated(resource: Resource, verbs: tuple[str, ...]) -> Json:
+    return {
+        "resource": resource.plural,
+        # Of a resource's own kind the API server leaves group and version to the document's.
+        "responseKind": {"group": "", "version": "", "kind": resource.kind},
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": resource.singular,
+        "verbs": list(verbs),
+        **_names(resource),
+    }
+
+
+def _names(resource: Resource) -> Json:
+    """The lists that are left out where they are empty."""
+    told = {"shortNames": resource.short_names, "categories": resource.categories}
+    return {name: list(names) for name, names in told.items() if names}
+
+
+def _ordered(resources: Iterable[Resource]) -> list[Resource]:
+    return sorted(resources, key=lambda r: r.plural)

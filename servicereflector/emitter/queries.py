@@ -10,12 +10,12 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
-from ..kube.selectors import SelectorError, parse_fields, parse_labels
-from ..kube.status import bad_request, invalid
+from ..kube.selectors import FieldSelector, SelectorError, parse_fields, parse_labels
+from ..kube.status import ApiError, bad_request, invalid
 from ..store.views import Filter
 
 #: The first value of each parameter, by name.
@@ -30,6 +30,7 @@ class Query:
     :ivar limit: 0 for no limit.
     :ivar after: where a continued list goes on: the key after which it begins.
     :ivar timeout: timeoutSeconds, None if it was left out or 0.
+    :ivar initial_events: sendInitialEvents, None if it was left out.
     """
 
     filter: Filter
@@ -40,6 +41,7 @@ class Query:
     after: str = ""
     timeout: int | None = None
     bookmarks: bool = False
+    initial_events: bool | None = None
 
 
 def _flag(parameters: Parameters, name: str) -> bool:
@@ -68,10 +70,15 @@ def _version(parameters: Parameters) -> int | None:
     return int(text)
 
 
-def parse_query(parameters: Parameters, namespace: str = "") -> Query:
+def parse_query(
+    parameters: Parameters, namespace: str = "", *, minor: int = 36, legacy_watch: bool = False
+) -> Query:
     """Read the parameters of a list or watch.
 
     :param namespace: of the path.
+    :param minor: 20 for Kubernetes 1.20, whose words and rules are to be followed.
+    :param legacy_watch: whether the path says that it is a watch; the options are then checked as
+        a list's, because their own ``watch`` is not set (apimachinery internalversion/validation).
     :raises ApiError: 400 or 422 in the words of the API.
     """
     try:
@@ -82,11 +89,14 @@ def parse_query(parameters: Parameters, namespace: str = "") -> Query:
         )
     except SelectorError as error:
         raise bad_request(str(error)) from None
-    watch = _flag(parameters, "watch")
+    watch = _flag(parameters, "watch") and not legacy_watch
     version, limit = _version(parameters), max(0, _integer(parameters, "limit"))
     match, token = parameters.get("resourceVersionMatch", ""), parameters.get("continue", "")
     timeout = _integer(parameters, "timeoutSeconds")
-    _check_match(match, version, token, watch)
+    initial_events = None
+    if "sendInitialEvents" in parameters and streams_lists(minor):
+        initial_events = _flag(parameters, "sendInitialEvents")
+    _check_match(match, version, token, watch, initial_events)
     after = ""
     if token and not watch:
         if version:
@@ -99,18 +109,36 @@ def parse_query(parameters: Parameters, namespace: str = "") -> Query:
         limit = 0  # served from the cache as it is, in one piece
     return Query(
         filter=wanted,
-        watch=watch,
+        watch=watch or legacy_watch,
         version=version,
         match=match,
         limit=limit,
         after=after,
         timeout=timeout or None,
         bookmarks=_flag(parameters, "allowWatchBookmarks"),
+        initial_events=initial_events,
     )
 
 
-def _check_match(match: str, version: int | None, token: str, watch: bool) -> None:
+def streams_lists(minor: int) -> bool:
+    """Whether the server knows sendInitialEvents (feature WatchList, off in 1.33)."""
+    return minor == 32 or minor >= 34
+
+
+def _check_match(
+    match: str, version: int | None, token: str, watch: bool, initial_events: bool | None
+) -> None:
     trouble, reason = "", "FieldValueForbidden"
+    if initial_events is not None and not watch:
+        raise _invalid("sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list")
+    if initial_events is not None:
+        if match != "NotOlderThan":
+            raise _invalid(
+                "resourceVersionMatch",
+                "Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
+                "NotOlderThan",
+            )
+        return
     if not match:
         return
     if watch:
@@ -127,12 +155,11 @@ def _check_match(match: str, version: int | None, token: str, watch: bool) -> No
         trouble = f'Unsupported value: "{match}": {supported}'
     if trouble:
         message = trouble if reason.endswith("Supported") else f"Forbidden: {trouble}"
-        raise invalid(
-            "ListOptions",
-            "",
-            ("resourceVersionMatch", reason, message),
-            group="meta.k8s.io",
-        )
+        raise _invalid("resourceVersionMatch", message, reason)
+
+
+def _invalid(field: str, message: str, reason: str = "FieldValueForbidden") -> ApiError:
+    return invalid("ListOptions", "", (field, reason, message), group="meta.k8s.io")
 
 
 def make_continue(version: int, key: str, namespace: str) -> str:
@@ -161,3 +188,31 @@ def read_continue(token: str, namespace: str) -> tuple[int | None, str]:
     if "/../" in f"/{key}/" or "/./" in f"/{key}/":
         raise bad_request("invalid continue token: continue key is not valid")
     return (None if version == -1 else version), f"{namespace}/{key}" if namespace else key
+
+
+def parse_get(parameters: Parameters) -> int | None:
+    """The version that a GET of one object asks for at least.
+
+    :raises ApiError: 400 for what every request refuses, 500 for a bad version, as the API has it.
+    """
+    text = parameters.get("resourceVersion", "")
+    if text and not re.fullmatch(r"[0-9]{1,20}", text):
+        raise ApiError(
+            500,
+            f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": '
+            "invalid syntax",
+            reason="",
+        )
+    return int(text) if text else None
+
+
+def named_only(query: Query, name: str) -> Query:
+    """The query of a legacy watch of one object.
+
+    :raises ApiError: 400, if the field selector names another one.
+    """
+    fields = query.filter.fields
+    if fields.name not in ("", name):
+        raise bad_request("fieldSelector metadata.name doesn't match requested name")
+    own = FieldSelector(tuple(sorted({*fields.terms, ("metadata.name", True, name)})))
+    return replace(query, filter=replace(query.filter, fields=own))

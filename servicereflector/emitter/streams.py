@@ -16,12 +16,15 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from ..kube.watchevents import encode_bookmark
 from ..store.versioned import Store
 from ..store.views import Cursor, View
+from .encoding import Encoder
 
 #: Seconds between bookmarks, as kube-apiserver sends them.
 BOOKMARK_PERIOD = 60.0
+
+#: Seconds before the end of a stream at which another one comes.
+BOOKMARK_LEAD = 2.0
 
 #: Seconds for which a client may leave events unread.
 PATIENCE = 30.0
@@ -54,8 +57,15 @@ class Stream:
         initial: Iterator[bytes],
         seconds: float,
         store: Store,
+        encoder: Encoder,
         bookmarks: bool,
+        marks_end: bool = False,
     ) -> None:
+        """
+        :param initial: what comes before the changes.
+        :param seconds: after which the stream ends.
+        :param marks_end: whether a bookmark says where ``initial`` has ended.
+        """
         self.done: Deferred[bytes] = Deferred(lambda _: self._disconnected())
         self._reactor = reactor
         self._request = request
@@ -64,10 +74,16 @@ class Stream:
         self._stats = stats
         self._initial: Iterator[bytes] | None = initial
         self._store = store
+        self._encoder = encoder
+        self._marks_end = marks_end
+        self._first = True
         now = reactor.seconds()
         self._ends_at = now + seconds
-        self._bookmark_at = now + BOOKMARK_PERIOD if bookmarks else float("inf")
-        self._began_at = store.version
+        self._bookmark_at = float("inf")
+        if bookmarks:
+            # One comes shortly before the end: the client returns with its version.
+            self._bookmark_at = now + min(BOOKMARK_PERIOD, max(0.0, seconds - BOOKMARK_LEAD))
+        self._initial_version = self._told = store.version
         self._paused_at: float | None = None
         self._closed = False
         self._timer: IDelayedCall | None = None
@@ -106,9 +122,15 @@ class Stream:
             if chunk is not None:
                 return chunk
             self._initial = None
+            if self._marks_end:
+                # The view has not been read yet: this is where its cursor stands.
+                return self._encoder.of_bookmark(self._initial_version, initial_events_end=True)
         return self._view.read(self._cursor)
 
     def _write(self, data: bytes) -> None:
+        if self._first:
+            self._first = False
+            data = self._encoder.first(data)
         self._stats.bytes_sent += len(data)
         self._request.write(data)
 
@@ -146,13 +168,11 @@ class Stream:
             self.end()
             return
         if now >= self._ends_at:
-            # The client comes back with this version, which may be much newer than the last event.
-            if self._bookmark_at < float("inf") and self._store.version > self._began_at:
-                self._bookmark()
             self.end()
             return
         if now >= self._bookmark_at:
-            self._bookmark_at = now + BOOKMARK_PERIOD
+            left = self._ends_at - now
+            self._bookmark_at = now + min(BOOKMARK_PERIOD, max(1.0, left - BOOKMARK_LEAD))
             self._bookmark()
         if not self._closed:
             self._set_timer()
@@ -160,7 +180,10 @@ class Stream:
     def _bookmark(self) -> None:
         """Tell up to where everything has been sent, if it has."""
         if self._paused_at is None and self._initial is None and not self._lagging():
-            self._write(encode_bookmark(self._store.resource, self._store.version))
+            version = self._store.version
+            # kube-apiserver sends none before its version has moved since the watch began.
+            if version > self._told:
+                self._write(self._encoder.of_bookmark(version))
 
     def _lagging(self) -> bool:
         self.wake()

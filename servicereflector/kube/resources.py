@@ -16,6 +16,7 @@ class Resource:
     kind: str
     short_names: tuple[str, ...] = ()
     namespaced: bool = True
+    categories: tuple[str, ...] = ()
 
     @property
     def api_version(self) -> str:
@@ -47,7 +48,10 @@ class Resource:
         return "/".join(parts)
 
 
-SERVICES = Resource("", "v1", "services", "service", "Service", ("svc",))
+SERVICES = Resource("", "v1", "services", "service", "Service", ("svc",), categories=("all",))
 ENDPOINTS = Resource("", "v1", "endpoints", "endpoints", "Endpoints", ("ep",))
 NAMESPACES = Resource("", "v1", "namespaces", "namespace", "Namespace", ("ns",), namespaced=False)
 EVENTS = Resource("", "v1", "events", "event", "Event", ("ev",))
+ENDPOINTSLICES = Resource(
+    "discovery.k8s.io", "v1", "endpointslices", "endpointslice", "EndpointSlice", ()
+)

@@ -86,16 +86,23 @@ def encode_event(resource: Resource, event_type: EventType, record: Record) -> b
 
 #: What a bookmark's empty object holds beside its version, in the words of the Go types.
 _BOOKMARK_REST: dict[str, dict[str, Any]] = {
+    "EndpointSlice": {"addressType": "", "endpoints": None, "ports": None},
     "Service": {"spec": {}, "status": {"loadBalancer": {}}},
     "Namespace": {"spec": {}, "status": {}},
 }
 
 
-def encode_bookmark(resource: Resource, version: int) -> bytes:
+def encode_bookmark(resource: Resource, version: int, *, initial_events_end: bool = False) -> bytes:
+    """
+    :param initial_events_end: mark the end of a streamed list.
+    """
+    metadata: dict[str, Any] = {"resourceVersion": str(version)}
+    if initial_events_end:
+        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
     document = {
         "kind": resource.kind,
         "apiVersion": resource.api_version,
-        "metadata": {"resourceVersion": str(version)},
+        "metadata": metadata,
         **_BOOKMARK_REST.get(resource.kind, {}),
     }
     return orjson.dumps({"type": "BOOKMARK", "object": document}) + b"\n"

@@ -11,6 +11,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..kube.resources import ENDPOINTSLICES
+from ..kube.status import ApiError
 from .backoff import Backoff
 
 #: Seconds between two looks: a cluster is upgraded while we run.
@@ -20,10 +22,13 @@ REFRESH = 600.0
 class VersionApi(Protocol):
     def version(self) -> Coroutine[Any, Any, dict[str, Any]]: ...
 
+    def request(self, method: str, path: str) -> Coroutine[Any, Any, bytes]: ...
+
 
 class VersionPoller(Service):
     """
     :ivar current: the document, None until it is known.
+    :ivar serves_slices: whether the API serves discovery.k8s.io/v1 (from Kubernetes 1.21).
     """
 
     log = Logger()
@@ -37,6 +42,7 @@ class VersionPoller(Service):
         known: Callable[[], None] = lambda: None,
     ) -> None:
         self.current: dict[str, Any] | None = None
+        self.serves_slices = False
         self._reactor = reactor
         self._api = api
         self._backoff = Backoff(random)
@@ -64,10 +70,20 @@ class VersionPoller(Service):
     async def _look(self) -> None:
         version = await self._api.version()
         if version != self.current:
+            self.serves_slices = await self._serves(ENDPOINTSLICES.root)
             self.log.info("the host is {version}", version=version.get("gitVersion", "unknown"))
             self.current = version
             self._known()
         self._again(REFRESH)
+
+    async def _serves(self, root: str) -> bool:
+        try:
+            await self._api.request("GET", root)
+        except ApiError as error:
+            if error.code in (403, 404):
+                return False
+            raise
+        return True
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):

@@ -45,11 +45,12 @@ class Change:
         """The change as an event of this type: encoded once for all views."""
         line = self._encoded.get(event_type)
         if line is None:
-            line = encode_event(resource, event_type, self._carried(event_type))
+            line = encode_event(resource, event_type, self.carried(event_type))
             self._encoded[event_type] = line
         return line
 
-    def _carried(self, event_type: EventType) -> Record:
+    def carried(self, event_type: EventType) -> Record:
+        """The object as an event of this type shows it."""
         if event_type is not EventType.DELETED or self.new is None:
             return self.last
         # The object left the view but still exists: the API sends its state before the change

@@ -17,7 +17,7 @@ from ..kube.status import expired_list, expired_watch
 from ..kube.watchevents import EventType
 from .history import Change, History
 
-#: Called with the keys that changed; None for a new list, after which any key may have.
+#: Called with the keys that changed; with none where only the version has.
 Listener = Callable[[tuple[str, ...]], None]
 Predicate = Callable[[Record], bool]
 
@@ -126,7 +126,9 @@ class Store:
 
     def advance(self, version: int) -> None:
         """Take over a bookmark: nothing has changed up to this version."""
-        self.version = max(self.version, version)
+        if version > self.version:
+            self.version = version
+            self._tell(())
 
     def position_after(self, version: int) -> int:
         """Where a reader starts that has seen everything up to ``version``.

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..kube.objects import Record
+from ..kube.resources import Resource
 from ..kube.selectors import FieldSelector, LabelSelector
 from ..kube.status import ApiError, expired_watch
 from ..kube.watchevents import EventType, encode_event
@@ -48,18 +50,46 @@ class Filter:
 
 @dataclass(slots=True)
 class Cursor:
-    """A reader's place: what lies before it has been read."""
+    """A reader's place: what lies before it has been read.
+
+    :ivar after: a version that the store has yet to reach: no change up to it is shown.
+    """
 
     epoch: int
     position: int
+    after: int = 0
+
+
+class Frames(Protocol):
+    """How changes and objects look to the readers of a view."""
+
+    def of_change(self, change: Change, event_type: EventType) -> bytes: ...
+
+    def of_record(self, record: Record) -> bytes:
+        """The object as an ADDED event."""
+        ...
+
+
+class PlainFrames:
+    """Events as JSON, encoded once for all views."""
+
+    def __init__(self, resource: Resource) -> None:
+        self._resource = resource
+
+    def of_change(self, change: Change, event_type: EventType) -> bytes:
+        return change.encoded(self._resource, event_type)
+
+    def of_record(self, record: Record) -> bytes:
+        return encode_event(self._resource, EventType.ADDED, record)
 
 
 class View:
-    """One filter over one store."""
+    """One filter over one store, in one form."""
 
-    def __init__(self, store: Store, predicate: Predicate) -> None:
+    def __init__(self, store: Store, predicate: Predicate, frames: Frames | None = None) -> None:
         self._store = store
         self._predicate = predicate
+        self._encode_as = frames or PlainFrames(store.resource)
         self._frames: dict[int, bytes] = {}
         self._joined: OrderedDict[tuple[int, int], tuple[bytes, int]] = OrderedDict()
 
@@ -69,8 +99,9 @@ class View:
         :raises ApiError: 410, where the history no longer reaches back to it.
         """
         store = self._store
-        position = store.history.end if version is None else store.position_after(version)
-        return Cursor(store.epoch, position)
+        if version is None:
+            return Cursor(store.epoch, store.history.end)
+        return Cursor(store.epoch, store.position_after(version), version)
 
     def initial(self) -> Iterator[bytes]:
         """The current state as ADDED events, in pieces that are encoded when they are asked for."""
@@ -80,7 +111,7 @@ class View:
     def _encode(self, records: tuple[Record, ...]) -> Iterator[bytes]:
         pieces, size = [], 0
         for record in records:
-            frame = encode_event(self._store.resource, EventType.ADDED, record)
+            frame = self._encode_as.of_record(record)
             pieces.append(frame)
             size += len(frame)
             if size >= MAX_READ:
@@ -98,6 +129,12 @@ class View:
         if gone is not None:
             raise gone
         end = self._store.history.end
+        if cursor.after:
+            if self._store.version <= cursor.after:
+                cursor.position = end
+                return b""
+            cursor.position = max(cursor.position, self._store.position_after(cursor.after))
+            cursor.after = 0
         if cursor.position == end:
             return b""
         place = (cursor.position, end)
@@ -134,7 +171,7 @@ class View:
         if frame is None:
             change = self._store.history.at(position)
             seen = self.seen_as(change)
-            frame = b"" if seen is None else change.encoded(self._store.resource, seen)
+            frame = b"" if seen is None else self._encode_as.of_change(change, seen)
             self._frames[position] = frame
             self._forget()
         return frame

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from itertools import count
 from random import Random
 from typing import Any
@@ -34,7 +34,7 @@ from ..kube.objects import Json, key_of, split_key
 from ..kube.resources import NAMESPACES, Resource
 from ..kube.selectors import LabelSelector
 from ..listwatch.machine import Timing
-from ..program import Program, Roles, SourceClient, Surroundings
+from ..program import Program, Roles, SourceClient, Surroundings, rfc3339
 from .network import Network, Server
 
 #: When a network's clock stands at 0.
@@ -120,10 +120,13 @@ class MemoryCluster:
         self.api = EmbeddedApi(self.network.clock, self.model)
         self.server: Server = self.network.serve(name, self.api.app.resource())
 
+    def epoch(self) -> float:
+        """The network's time, in seconds since 1970."""
+        return EPOCH.timestamp() + self.network.clock.seconds()
+
     def now(self) -> str:
         """The network's time, as Kubernetes writes it."""
-        time = EPOCH + timedelta(seconds=int(self.network.clock.seconds()))
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return rfc3339(self.epoch())
 
     def client(self) -> KubeClient:
         """A client of the API; the caller closes it."""
@@ -186,7 +189,7 @@ class Node:
     def start(self) -> None:
         """Start a program that knows nothing of an earlier one."""
         network = self.cluster.network
-        world = Surroundings(network.clock, self._mesh.random, self.cluster.now, self._timing)
+        world = Surroundings(network.clock, self._mesh.random, self.cluster.epoch, self._timing)
         sources = [
             SourceClient(name, network.client(_emitter_name(name))) for name in self._sources
         ]

@@ -1,0 +1,199 @@
+"""One served resource: its lists and single objects, its views and open streams."""
+
+from __future__ import annotations
+
+import gzip
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from random import random
+from weakref import WeakValueDictionary
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.server import Request
+
+from ..kube.objects import Json, key_of
+from ..kube.resources import Resource
+from ..kube.status import ApiError, not_found, not_ready, version_too_large
+from ..kube.watchevents import encode_error
+from ..store.versioned import Predicate, Store
+from ..store.views import Filter, View
+from .encoding import Encoder
+from .negotiation import Form
+from .queries import Query, make_continue
+from .streams import Hub, Stream, StreamStats
+
+#: kube-apiserver compresses what is larger (apiserver endpoints/handlers/responsewriters).
+GZIP_FROM = 128 * 1024
+
+#: Seconds for which a version of the future is waited for.
+FUTURE = 3.0
+
+#: List bodies that are kept for those who ask in the same words.
+_BODIES_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A resource that the API serves: the objects of ``store`` for which ``emitted`` holds."""
+
+    store: Store
+    emitted: Predicate
+
+    @property
+    def resource(self) -> Resource:
+        return self.store.resource
+
+
+@dataclass(slots=True)
+class Body:
+    """An encoded answer, and the same compressed once somebody wants it so."""
+
+    plain: bytes
+    gzipped: bytes = b""
+
+    def compressed(self) -> bytes:
+        if not self.gzipped:
+            self.gzipped = gzip.compress(self.plain, 1)
+        return self.gzipped
+
+
+class Collection:
+    """
+    :param now: the time in seconds since the epoch, for ages in Tables.
+    """
+
+    def __init__(
+        self, reactor: IReactorTime, served: Served, stats: StreamStats, now: Callable[[], float]
+    ) -> None:
+        self.store = served.store
+        self.columns: Sequence[Json] | None = None
+        self._reactor = reactor
+        self._emitted = served.emitted
+        self._stats = stats
+        self._now = now
+        self._hub = Hub(reactor, served.store)
+        self._views: WeakValueDictionary[tuple[Filter, Form], View] = WeakValueDictionary()
+        self._bodies: OrderedDict[tuple[object, ...], Body] = OrderedDict()
+
+    def stop(self) -> None:
+        """End all streams cleanly."""
+        self._hub.stop()
+
+    def get(self, namespace: str, name: str, form: Form) -> bytes:
+        """
+        :raises ApiError: 404, or 429 before the first list is in.
+        """
+        self._check_ready()
+        record = self.store.get(key_of(namespace, name))
+        if record is None or not self._emitted(record):
+            raise not_found(self.store.resource, name)
+        return self._encoder(form).of_object(record)
+
+    async def reach(self, version: int | None) -> None:
+        """Wait until the store has come to a version.
+
+        :raises ApiError: 504, if it does not in time; 429 before the first list is in.
+        """
+        self._check_ready()
+        if version is None or version <= self.store.version:
+            return
+        reached: Deferred[None] = Deferred()
+
+        def changed(_keys: tuple[str, ...]) -> None:
+            if self.store.version >= version and not reached.called:
+                reached.callback(None)
+
+        def too_late() -> None:
+            reached.errback(version_too_large(version, self.store.version))
+
+        timer = self._reactor.callLater(FUTURE, too_late)
+        unsubscribe = self.store.subscribe(changed)
+        try:
+            await reached
+        finally:
+            unsubscribe()
+            if timer.active():
+                timer.cancel()
+
+    def list(self, query: Query, form: Form) -> Body:
+        """
+        :raises ApiError: 410, where the history does not reach back to the version.
+        """
+        store = self.store
+        # A Table tells ages: it is right only now.
+        reusable = form.transform != "Table"
+        words = (store.epoch, store.version, query, form)
+        known = self._bodies.get(words) if reusable else None
+        if known is not None:
+            return known
+        selection = store.select(
+            self._predicate(query.filter),
+            at=query.version if query.match == "Exact" else None,
+            after=query.after,
+            limit=query.limit,
+            namespace=query.filter.namespace,
+        )
+        token, remaining = "", None
+        if selection.next_key:
+            token = make_continue(selection.version, selection.next_key, query.filter.namespace)
+            if not query.filter.labels.requirements and not query.filter.fields.terms:
+                remaining = selection.remaining
+        encoder = self._encoder(form)
+        body = Body(encoder.of_list(selection.records, selection.version, token, remaining))
+        if reusable:
+            self._bodies[words] = body
+            if len(self._bodies) > _BODIES_KEPT:
+                self._bodies.popitem(last=False)
+        return body
+
+    def watch(self, request: Request, query: Query, form: Form) -> bytes | Deferred[bytes]:
+        """
+        :raises ApiError: 429 before the first list is in.
+        """
+        self._check_ready()
+        view = self._view(query.filter, form)
+        try:
+            cursor = view.cursor(query.version or None)
+        except ApiError as error:
+            return encode_error(error)
+        wants_state = query.initial_events
+        if wants_state is None:
+            wants_state = not query.version
+        initial: Iterator[bytes] = view.initial() if wants_state else iter(())
+        stream = Stream(
+            self._reactor,
+            request,
+            view,
+            view.cursor() if wants_state else cursor,
+            self._stats,
+            initial=initial,
+            # kube-apiserver's own: between its --min-request-timeout and twice that.
+            seconds=max(0, query.timeout) if query.timeout else 1800 + 1800 * random(),
+            store=self.store,
+            encoder=self._encoder(form),
+            bookmarks=query.bookmarks,
+            marks_end=bool(query.initial_events) and query.bookmarks,
+        )
+        self._hub.add(stream)
+        return stream.done
+
+    def _check_ready(self) -> None:
+        if not self.store.synced:
+            raise not_ready()
+
+    def _predicate(self, wanted: Filter) -> Predicate:
+        emitted = self._emitted
+        return lambda record: emitted(record) and wanted.matches(record)
+
+    def _view(self, wanted: Filter, form: Form) -> View:
+        """The view of these words, the same one for all who have it open."""
+        view = self._views.get((wanted, form))
+        if view is None:
+            view = View(self.store, self._predicate(wanted), self._encoder(form))
+            self._views[wanted, form] = view
+        return view
+
+    def _encoder(self, form: Form) -> Encoder:
+        return Encoder(self.store.resource, form, self._now, self.columns)

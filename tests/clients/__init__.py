@@ -1,0 +1,1 @@
+"""Clients that other people wrote, at the Emitter of a real cluster."""
