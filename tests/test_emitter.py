@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from twisted.web.http_headers import Headers
 
 from servicereflector.client.bodies import collect
+from servicereflector.emitter.negotiation import Form
+from servicereflector.emitter.queries import parse_query
 from servicereflector.kube.annotations import REFLECTED, SOURCE
 from servicereflector.kube.resources import ENDPOINTS, NAMESPACES, SERVICES
 from servicereflector.kube.selectors import parse_labels
@@ -357,3 +360,32 @@ def test_it_goes_on_while_the_cluster_is_away(emitter: Emitter) -> None:
 
 def test_a_namespace_is_no_resource_of_it(emitter: Emitter) -> None:
     assert emitter.refusal(f"/api/v1/{NAMESPACES.plural}").code == 404
+
+
+def test_a_list_asked_for_in_the_same_words_is_encoded_once(emitter: Emitter) -> None:
+    """Until something changes; and a large one is compressed for who takes it so."""
+    node = emitter.node
+    assert node.program is not None
+    assert node.program.read_api is not None
+    emitter.put(service("shop/cart"))
+    collection = node.program.read_api._collections["", "v1", "services"]
+    query, form = parse_query({}), Form()
+    first = collection.list(query, form)
+    assert collection.list(parse_query({}), Form()) is first
+    assert collection.list(parse_query({"labelSelector": "a=b"}), form) is not first
+    emitter.put(service("shop/till"))
+    assert collection.list(query, form) is not first
+
+
+def test_a_large_list_is_compressed_for_who_takes_gzip(emitter: Emitter) -> None:
+    """From 128 KiB on."""
+    for number in range(100):
+        emitter.put(service(f"shop/s{number}", annotations={"example.com/a": "x" * 2000}))
+    agent = emitter.mesh.network.agent()
+    url = b"http://east.emitter/api/v1/services"
+    headers = Headers({b"Accept-Encoding": [b"gzip"]})
+    answer = emitter.mesh.network.wait(agent.request(b"GET", url, headers))
+    assert answer.headers.getRawHeaders(b"Content-Encoding") == [b"gzip"]
+    assert answer.headers.getRawHeaders(b"Vary") == [b"Accept-Encoding"]
+    body = emitter.mesh.network.wait(collect(answer, "east", 10**7))
+    assert gzip.decompress(body) == emitter.text("/api/v1/services")

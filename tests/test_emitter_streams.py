@@ -468,3 +468,27 @@ def test_what_ended_is_told_by_the_terminal_chunk() -> None:
     streams.mesh.network.wait(done)
     assert isinstance(reasons[0], ResponseDone)
     streams.close()
+
+
+def test_a_streamed_list_ends_with_a_bookmark_that_says_so(streams: Streams) -> None:
+    """sendInitialEvents: the state as ADDED events, then the annotated bookmark, then changes."""
+    streams.put("shop/a")
+    watching = Watching()
+    agent = streams.mesh.network.agent()
+    url = (
+        b"http://east.emitter/api/v1/services?watch=1&allowWatchBookmarks=1"
+        b"&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion="
+    ) + streams.version().encode()
+    response = streams.mesh.network.wait(agent.request(b"GET", url), 3)
+    response.deliverBody(Watch("east", watching.received, watching.ends.append))
+    streams.mesh.settle()
+    version = streams.version()
+    streams.put("shop/b")
+    added, end, later = watching.events
+    assert (added["type"], added["object"]["metadata"]["name"]) == ("ADDED", "a")
+    assert end["type"] == "BOOKMARK"
+    assert end["object"]["metadata"] == {
+        "resourceVersion": version,
+        "annotations": {"k8s.io/initial-events-end": "true"},
+    }
+    assert (later["type"], later["object"]["metadata"]["name"]) == ("ADDED", "b")

@@ -284,6 +284,8 @@ class ReadApi:
         form = self._form(request, parameters, watch=query.watch, collection=True)
         self._warn(request, collection)
         if query.watch:
+            if query.initial_events:
+                await collection.reach(query.version)
             request.setHeader(b"Content-Type", b"application/json")
             request.setHeader(b"Cache-Control", b"no-cache, private")
             streamed = collection.watch(request, query, form)

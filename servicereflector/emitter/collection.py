@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import random
@@ -30,8 +29,8 @@ GZIP_FROM = 128 * 1024
 #: Seconds for which a version of the future is waited for.
 FUTURE = 3.0
 
-#: List bodies that are kept for those who ask in the same words.
-_BODIES_KEPT = 8
+#: Bytes of list bodies that are kept for those who ask in the same words.
+BODIES_KEPT = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Collection:
         self._now = now
         self._hub = Hub(reactor, served.store)
         self._views: WeakValueDictionary[tuple[Filter, Form], View] = WeakValueDictionary()
-        self._bodies: OrderedDict[tuple[object, ...], Body] = OrderedDict()
+        self._bodies: dict[tuple[object, ...], Body] = {}
 
     def stop(self) -> None:
         """End all streams cleanly."""
@@ -143,10 +142,16 @@ class Collection:
         encoder = self._encoder(form)
         body = Body(encoder.of_list(selection.records, selection.version, token, remaining))
         if reusable:
-            self._bodies[words] = body
-            if len(self._bodies) > _BODIES_KEPT:
-                self._bodies.popitem(last=False)
+            self._keep(words, body)
         return body
+
+    def _keep(self, words: tuple[object, ...], body: Body) -> None:
+        """Keep the body until the store moves on, as far as there is room."""
+        moment = words[:2]
+        self._bodies = {w: b for w, b in self._bodies.items() if w[:2] == moment}
+        held = sum(len(b.plain) for b in self._bodies.values())
+        if held + len(body.plain) <= BODIES_KEPT:
+            self._bodies[words] = body
 
     def watch(self, request: Request, query: Query, form: Form) -> bytes | Deferred[bytes]:
         """
@@ -154,19 +159,19 @@ class Collection:
         """
         self._check_ready()
         view = self._view(query.filter, form)
-        try:
-            cursor = view.cursor(query.version or None)
-        except ApiError as error:
-            return encode_error(error)
         wants_state = query.initial_events
         if wants_state is None:
             wants_state = not query.version
+        try:
+            cursor = view.cursor(None if wants_state else query.version or None)
+        except ApiError as error:
+            return encode_error(error)
         initial: Iterator[bytes] = view.initial() if wants_state else iter(())
         stream = Stream(
             self._reactor,
             request,
             view,
-            view.cursor() if wants_state else cursor,
+            cursor,
             self._stats,
             initial=initial,
             # kube-apiserver's own: between its --min-request-timeout and twice that.
