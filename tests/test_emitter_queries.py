@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servicereflector.emitter.queries import Query, make_continue, parse_query, read_continue
-from servicereflector.kube.selectors import parse_labels
+from servicereflector.kube.selectors import parse_fields, parse_labels
 from servicereflector.kube.status import ApiError
 from servicereflector.store.views import Filter
 
@@ -31,6 +31,10 @@ def test_nothing_asked_is_a_list_of_everything() -> None:
         ({"resourceVersion": "7"}, {"version": 7}),
         ({"resourceVersion": "7", "limit": "5"}, {"version": 7, "match": "Exact", "limit": 5}),
         ({"limit": "-3"}, {}),
+        (
+            {"limit": "1", "fieldSelector": "metadata.name=x"},
+            {"filter": Filter(fields=parse_fields("metadata.name=x"))},
+        ),
         ({"watch": "1", "timeoutSeconds": "0"}, {"watch": True}),
         ({"watch": "", "timeoutSeconds": "-1"}, {"watch": True, "timeout": -1}),
         ({"watch": "FALSE", "allowWatchBookmarks": "yes"}, {"bookmarks": True}),
@@ -44,7 +48,7 @@ def test_parameters_mean_what_they_mean_to_kube_apiserver(
     parameters: dict[str, str], expected: dict[str, Any]
 ) -> None:
     """A limit beside "0" is ignored, beside a version it asks for that version."""
-    assert parse_query(parameters) == Query(Filter(), **expected)
+    assert parse_query(parameters) == Query(**{"filter": Filter(), **expected})
 
 
 def test_the_filter_is_made_of_path_and_selectors() -> None:

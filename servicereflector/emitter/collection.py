@@ -162,6 +162,8 @@ class Collection:
         wants_state = query.initial_events
         if wants_state is None:
             wants_state = not query.version
+        if query.timeout is not None and query.timeout < 0:
+            return b""  # the time is up already
         try:
             cursor = view.cursor(None if wants_state else query.version or None)
         except ApiError as error:

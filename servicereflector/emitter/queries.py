@@ -97,6 +97,8 @@ def parse_query(
     if "sendInitialEvents" in parameters and streams_lists(minor):
         initial_events = _flag(parameters, "sendInitialEvents")
     _check_match(match, version, token, watch, initial_events)
+    if wanted.fields.name:
+        limit = 0  # one object at most: the API server does not page it
     after = ""
     if token and not watch:
         if version:

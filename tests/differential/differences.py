@@ -67,9 +67,9 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         Case("a namespace", "/api/v1/namespaces/default"),
-        "kubectl asks for it after a 404; 405 lets it print the right error (API.md 10.12)",
+        "kubectl asks for it after a 404; 403 lets it print the right error (API.md 10.12)",
         Told(200, "Namespace"),
-        Told(405, "MethodNotAllowed"),
+        Told(403, "Forbidden"),
     ),
     Difference(
         Case("subresource", "{ns}/cart/status"),
