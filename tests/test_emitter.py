@@ -389,3 +389,15 @@ def test_a_large_list_is_compressed_for_who_takes_gzip(emitter: Emitter) -> None
     assert answer.headers.getRawHeaders(b"Vary") == [b"Accept-Encoding"]
     body = emitter.mesh.network.wait(collect(answer, "east", 10**7))
     assert gzip.decompress(body) == emitter.text("/api/v1/services")
+
+
+def test_a_list_form_of_one_object_is_refused_by_the_objects_kind(emitter: Emitter) -> None:
+    """The refusal names the Go type, as kube-apiserver's does."""
+    emitter.put(service("shop/cart"))
+    agent = emitter.mesh.network.agent()
+    url = b"http://east.emitter/api/v1/namespaces/shop/services/cart"
+    form = b"application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    answer = emitter.mesh.network.wait(agent.request(b"GET", url, Headers({b"Accept": [form]})))
+    body = orjson.loads(emitter.mesh.network.wait(collect(answer, "east", 10**6)))
+    assert answer.code == body["code"] == 406
+    assert "(*core.Service)" in body["message"]

@@ -281,7 +281,7 @@ class ReadApi:
         query = parse_query(parameters, namespace, minor=minor, legacy_watch=watch)
         if name:
             query = named_only(query, name)
-        form = self._form(request, parameters, watch=query.watch, collection=True)
+        form = self._form(request, parameters, collection, watch=query.watch, listed=True)
         self._warn(request, collection)
         if query.watch:
             if query.initial_events:
@@ -326,21 +326,28 @@ class ReadApi:
             raise unknown_path()
         self._only_get(request)
         parameters = parameters_of(request)
-        form = self._form(request, parameters, watch=False, collection=False)
+        form = self._form(request, parameters, collection, watch=False, listed=False)
         self._warn(request, collection)
         await collection.reach(parse_get(parameters))
         return _respond(request, 200, collection.get(namespace, name, form), form.content_type)
 
     def _form(
-        self, request: Request, parameters: dict[str, str], *, watch: bool, collection: bool
+        self,
+        request: Request,
+        parameters: dict[str, str],
+        collection: Collection,
+        *,
+        watch: bool,
+        listed: bool,
     ) -> Form:
         return negotiate(
             _header(request, b"Accept"),
             user_agent=_header(request, b"User-Agent"),
             parameters=parameters,
             watch=watch,
-            collection=collection,
+            collection=listed,
             minor=self._minor,
+            resource=collection.store.resource,
         )
 
     def _warn(self, request: Request, collection: Collection) -> None:
