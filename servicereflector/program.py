@@ -115,7 +115,12 @@ class Program(MultiService):
         self._namespace = roles.namespace
         self._telling: set[Deferred[Any]] = set()
         self.version = VersionPoller(
-            world.reactor, host, random=world.random, known=self._host_known
+            world.reactor,
+            host,
+            random=world.random,
+            known=self._host_known,
+            tables=(SERVICES, ENDPOINTS, ENDPOINTSLICES) if roles.emitted is not None else (),
+            namespace=roles.namespace,
         )
         self.version.setServiceParent(self)
         # Only an Emitter's clients read the history.
@@ -178,7 +183,7 @@ class Program(MultiService):
         return ReadApi(
             self._world.reactor,
             [Served(self._services, emitted), Served(self._endpoints, emitted)],
-            version=lambda: self.version.current,
+            server=lambda: self.version.current,
             now=self._world.epoch,
         )
 
@@ -210,7 +215,7 @@ class Program(MultiService):
             self._world.reactor,
             Host(self._host, namespaces, self._services, self._endpoints),
             followed,
-            features=lambda: features_of(v) if (v := self.version.current) is not None else None,
+            features=lambda: features_of(s.version) if (s := self.version.current) else None,
             prune=roles.prune,
             in_conflict=self._tell_of_conflict,
         )
@@ -219,7 +224,9 @@ class Program(MultiService):
 
     def _host_known(self) -> None:
         """The host has told its version, or has got another."""
-        if self._emitted is not None and self.version.serves_slices and not self._slices:
+        server = self.version.current
+        assert server is not None
+        if self._emitted is not None and server.entry(ENDPOINTSLICES) and not self._slices:
             self._slices = True
             store = self._follow(HOST, self._host, Store(ENDPOINTSLICES), self._namespace)
             assert self.read_api is not None

@@ -6,16 +6,16 @@ import hashlib
 
 from servicereflector.emitter import discovery
 from servicereflector.kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES
+from servicereflector.kube.server import ServerInfo
 
 SERVED = (SERVICES, ENDPOINTS, ENDPOINTSLICES)
 
 
 def test_services_are_told_of_with_all_their_names() -> None:
     """kubectl reads short names and categories out of it: ``get svc``, ``get all``."""
-    document = discovery.resources_of("v1", SERVED, discovery.READING)
+    document = discovery.resources_of("v1", SERVED, discovery.READING, ServerInfo({}))
     assert document == {
         "kind": "APIResourceList",
-        "apiVersion": "v1",
         "groupVersion": "v1",
         "resources": [
             {
@@ -37,6 +37,21 @@ def test_services_are_told_of_with_all_their_names() -> None:
             },
         ],
     }
+
+
+def test_the_upstream_s_own_words_are_passed_on() -> None:
+    """But for what can be done: the Emitter only reads."""
+    entry = {"name": "services", "singularName": "", "verbs": ["create"], "storageVersionHash": "x"}
+    server = ServerInfo({}, {("v1", "services"): entry})
+    document = discovery.resources_of("v1", [SERVICES], discovery.READING, server)
+    assert document["resources"] == [{**entry, "verbs": ["get", "list", "watch"]}]
+
+
+def test_only_the_core_group_does_not_tell_its_own_version() -> None:
+    document = discovery.resources_of(
+        "discovery.k8s.io/v1", SERVED, discovery.READING, ServerInfo({})
+    )
+    assert document["apiVersion"] == "v1"
 
 
 def test_the_groups_leave_the_core_out() -> None:

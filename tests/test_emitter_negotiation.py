@@ -55,7 +55,7 @@ def ask(accept: str, **arguments: Any) -> Form:
 
 def discovery(accept: str, minor: int = 36, aggregated: bool = True) -> Form:
     return negotiate_discovery(
-        accept, user_agent="", parameters={}, minor=minor, aggregated=aggregated
+        accept, user_agent="", parameters={}, minor=minor, aggregated=aggregated, routed=True
     )
 
 

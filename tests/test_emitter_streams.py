@@ -24,6 +24,7 @@ from servicereflector.emitter.streams import PATIENCE, StreamStats
 from servicereflector.kube.objects import Record, record_of
 from servicereflector.kube.resources import SERVICES
 from servicereflector.kube.selectors import parse_labels
+from servicereflector.kube.server import ServerInfo
 from servicereflector.kube.watchevents import EventType
 from servicereflector.program import Roles
 from servicereflector.store.versioned import Store
@@ -57,9 +58,19 @@ class Watching:
         return [orjson.loads(line) for line in self.data.splitlines()]
 
     @property
+    def initial_ends(self) -> list[int]:
+        """Before which events it was said that all that was there has been sent."""
+        marks = [e["object"]["metadata"].get("annotations", {}) for e in self.events]
+        return [at for at, told in enumerate(marks) if "k8s.io/initial-events-end" in told]
+
+    @property
     def seen(self) -> list[tuple[str, str]]:
-        """Type and name of each event."""
-        return [(e["type"], e["object"]["metadata"].get("name", "")) for e in self.events]
+        """Type and name of each event but the one that ends the initial ones."""
+        return [
+            (e["type"], e["object"]["metadata"].get("name", ""))
+            for at, e in enumerate(self.events)
+            if at not in self.initial_ends
+        ]
 
 
 class Streams:
@@ -127,6 +138,7 @@ def test_a_watch_without_a_version_begins_with_what_is_there(streams: Streams) -
     streams.put("shop/a")
     watching = streams.watch()
     assert watching.seen == [("ADDED", "a"), ("ADDED", "b")]
+    assert watching.initial_ends == [2]
 
 
 def test_version_0_begins_with_what_is_there(streams: Streams) -> None:
@@ -152,7 +164,7 @@ def test_a_watch_from_a_version_begins_behind_it(streams: Streams) -> None:
 
 
 def test_an_event_carries_the_whole_object(streams: Streams) -> None:
-    watching = streams.watch()
+    watching = streams.watch(streams.version())
     streams.put("shop/a")
     kept = streams.cluster.get(SERVICES, "shop/a") or {}
     assert watching.events[0]["object"] == {"kind": "Service", "apiVersion": "v1", **kept}
@@ -251,10 +263,12 @@ def test_a_watch_ends_in_good_form_at_its_time(streams: Streams) -> None:
 
 def test_shortly_before_the_end_come_bookmarks_of_what_was_not_shown(streams: Streams) -> None:
     """Two seconds before, and one."""
-    watching = streams.watch(seconds=30, label_selector="tier=web")
+    version = streams.version()
+    watching = streams.watch(version, seconds=30, label_selector="tier=web")
     streams.put("shop/a")
     streams.mesh.advance(30)
-    assert [event["type"] for event in watching.events] == ["BOOKMARK", "BOOKMARK"]
+    assert watching.seen == [("BOOKMARK", ""), ("BOOKMARK", "")]
+    assert watching.initial_ends == []
     assert watching.events[0]["object"]["metadata"]["resourceVersion"] == streams.version()
 
 
@@ -332,7 +346,7 @@ class Pressed:
         self.store = store
         store.replace((), 1)
         self.clock = Clock()
-        self.api = ReadApi(self.clock, [Served(store, every)], version=dict)
+        self.api = ReadApi(self.clock, [Served(store, every)], server=lambda: ServerInfo({}))
         self.served = Loopback(self.api.app.resource())
         self.client = KubeClient(reactor, from_url(self.served.url))
         self.sockets: list[socket.socket] = []

@@ -116,13 +116,13 @@ def test_pages_join_to_the_whole_list(
 
     whole = store.select(predicate, at=at, namespace=namespace)
     found: list[Record] = []
-    after, more = "", True
+    start, more = "", True
     while more:
-        page = store.select(predicate, at=at, namespace=namespace, limit=limit, after=after)
+        page = store.select(predicate, at=at, namespace=namespace, limit=limit, start=start)
         assert len(page.records) <= limit
         assert page.version == at
         found += page.records
-        after, more = page.next_key, bool(page.next_key)
+        start, more = page.next_start, bool(page.next_start)
         assert bool(page.remaining) == more
     assert tuple(found) == whole.records
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+from servicereflector.kube.fields import parse_fields
 from servicereflector.kube.objects import Json
 from servicereflector.kube.resources import SERVICES
-from servicereflector.kube.selectors import parse_fields, parse_labels
+from servicereflector.kube.selectors import parse_labels
 from servicereflector.kube.status import ApiError
 from servicereflector.kube.watchevents import EventType
 from servicereflector.store import views as views_module

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import orjson
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from servicereflector.kube.resources import ENDPOINTSLICES, SERVICES, Resource
 from servicereflector.kube.status import ApiError, unknown_path
 from servicereflector.listwatch.version import REFRESH, VersionPoller
 
@@ -19,7 +23,10 @@ class Asked:
     def __init__(self) -> None:
         self.requests: list[Deferred[dict[str, Any]]] = []
         self.cancelled = 0
-        self.discovery: ApiError | None = None
+        self.documents: dict[str, bytes | ApiError] = {
+            "/api/v1": b'{"groupVersion":"v1","resources":[{"name":"services","kind":"Service"}]}',
+        }
+        self.accepted: list[str] = []
 
     async def version(self) -> dict[str, Any]:
         def cancel(_: object) -> None:
@@ -28,11 +35,13 @@ class Asked:
         self.requests.append(Deferred(cancel))
         return await self.requests[-1]
 
-    async def request(self, method: str, path: str) -> bytes:
-        assert (method, path) == ("GET", "/apis/discovery.k8s.io/v1")
-        if self.discovery is not None:
-            raise self.discovery
-        return b"{}"
+    async def request(self, method: str, path: str, *, accept: str = "application/json") -> bytes:
+        assert method == "GET"
+        self.accepted.append(accept)
+        document = self.documents.get(path, unknown_path())
+        if isinstance(document, ApiError):
+            raise document
+        return document
 
     def answer(self, version: dict[str, Any]) -> None:
         self.requests[-1].callback(version)
@@ -44,7 +53,7 @@ class Asked:
 class Started:
     """A poller that runs, its clock, and what it told."""
 
-    def __init__(self, draw: float = 0.5) -> None:
+    def __init__(self, draw: float = 0.5, tables: Sequence[Resource] = ()) -> None:
         self.clock = Clock()
         self.api = Asked()
         self.told: list[dict[str, Any] | None] = []
@@ -52,9 +61,14 @@ class Started:
             self.clock,
             self.api,
             random=lambda: draw,
-            known=lambda: self.told.append(self.poller.current),
+            known=lambda: self.told.append(self.version),
+            tables=tables,
         )
         self.poller.startService()
+
+    @property
+    def version(self) -> dict[str, Any] | None:
+        return None if self.poller.current is None else self.poller.current.version
 
     @property
     def asked(self) -> int:
@@ -64,23 +78,55 @@ class Started:
 def test_it_asks_when_it_starts() -> None:
     """And knows nothing until there is an answer."""
     it = Started()
-    assert (it.asked, it.poller.current) == (1, None)
+    assert (it.asked, it.version) == (1, None)
 
 
 def test_an_answer_is_known_and_told() -> None:
     """The document as it came."""
     it = Started()
     it.api.answer(V1)
-    assert (it.poller.current, it.told) == (V1, [V1])
+    assert (it.version, it.told) == (V1, [V1])
 
 
-def test_it_knows_whether_endpoint_slices_are_served() -> None:
+SLICES = b'{"groupVersion":"discovery.k8s.io/v1","resources":[{"name":"endpointslices"}]}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "served"),
+    [(SLICES, True), (b"[]", False), (unknown_path(), False), (ApiError(403, "no"), False)],
+)
+def test_it_knows_whether_endpoint_slices_are_served(
+    answer: bytes | ApiError, served: bool
+) -> None:
     """Since 1.21; before, and where nobody may look, they are not."""
-    for refusal, served in ((None, True), (unknown_path(), False), (ApiError(403, "no"), False)):
-        it = Started()
-        it.api.discovery = refusal
+    it = Started()
+    it.api.documents["/apis/discovery.k8s.io/v1"] = answer
+    it.api.answer(V1)
+    assert it.poller.current is not None
+    assert it.poller.current.entry(SERVICES) == {"name": "services", "kind": "Service"}
+    assert bool(it.poller.current.entry(ENDPOINTSLICES)) == served
+
+
+def test_it_asks_for_the_columns_of_what_is_served() -> None:
+    """In the upstream's own words; a refusal leaves ours."""
+    column = {"name": "Name"}
+    for answer, told in ((orjson.dumps({"columnDefinitions": [column]}), [column]), (b"1", [])):
+        it = Started(tables=(SERVICES, ENDPOINTSLICES))
+        it.api.documents["/api/v1/services?limit=1"] = answer
         it.api.answer(V1)
-        assert (it.poller.current, it.poller.serves_slices) == (V1, served)
+        assert it.poller.current is not None
+        assert it.poller.current.columns == {"services": told}
+        assert "as=Table" in it.api.accepted[-1]
+
+
+def test_a_failure_of_discovery_is_tried_again() -> None:
+    """The version alone is not enough."""
+    it = Started()
+    it.api.documents["/api/v1"] = ApiError(500, "no")
+    it.api.answer(V1)
+    assert it.version is None
+    it.clock.advance(1)
+    assert it.asked == 2
 
 
 def test_it_looks_again_after_a_while() -> None:
@@ -99,7 +145,7 @@ def test_an_upgrade_is_told() -> None:
     it.api.answer(V1)
     it.clock.advance(REFRESH)
     it.api.answer(V2)
-    assert (it.poller.current, it.told) == (V2, [V1, V2])
+    assert (it.version, it.told) == (V2, [V1, V2])
 
 
 def test_the_same_version_is_not_told_again() -> None:
@@ -130,7 +176,7 @@ def test_a_failure_does_not_forget_what_was_known() -> None:
     it.api.answer(V1)
     it.clock.advance(REFRESH)
     it.api.fail()
-    assert it.poller.current == V1
+    assert it.version == V1
 
 
 def test_an_answer_after_failures_is_looked_at_again_in_time() -> None:
@@ -164,4 +210,4 @@ def test_it_can_be_started_again() -> None:
     it.poller.stopService()
     it.poller.startService()
     it.api.answer(V1)
-    assert it.poller.current == V1
+    assert it.version == V1

@@ -62,6 +62,7 @@ class KubeClient:
         params: Sequence[tuple[str, str]] = (),
         body: bytes | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float | None = None,
     ) -> bytes:
         """The body of a 2xx answer. Cancelling drops the connection.
@@ -74,7 +75,7 @@ class KubeClient:
         """
 
         async def exchange() -> bytes:
-            response, server = await self._answer(method, path, params, body, content_type)
+            response, server = await self._answer(method, path, params, body, content_type, accept)
             return await collect(response, server, self._max_body)
 
         return await self._before(timeout or REQUEST_TIMEOUT, method, path, exchange())
@@ -195,18 +196,20 @@ class KubeClient:
         params: Sequence[tuple[str, str]],
         body: bytes | None,
         content_type: str,
+        accept: str = "application/json",
     ) -> tuple[IResponse, str]:
         """A 2xx answer, its body still to be read, and the server that gave it."""
         target = f"{path}?{urlencode(params, quote_via=quote)}" if params else path
         connection = await self._credentials.current()
-        response = await self._transport.send(connection, method, target, body, content_type)
+        asked = (method, target, body, content_type, accept)
+        response = await self._transport.send(connection, *asked)
         if response.code == 401:
             refused = await _error(response, connection.server)
             try:
                 connection = await self._credentials.reload()
             except ConfigError:
                 raise refused from None
-            response = await self._transport.send(connection, method, target, body, content_type)
+            response = await self._transport.send(connection, *asked)
         if not 200 <= response.code < 300:
             raise await _error(response, connection.server)
         return response, connection.server

@@ -55,6 +55,7 @@ class Transport:
         target: str,
         body: bytes | None = None,
         content_type: str = "",
+        accept: str = "application/json",
     ) -> IResponse:
         """The answer, whatever its status, its body still to be read.
 
@@ -63,7 +64,7 @@ class Transport:
         :raises ConfigError: where the Connection's certificates are none.
         """
         headers = Headers()
-        headers.addRawHeader("Accept", "application/json")
+        headers.addRawHeader("Accept", accept)
         headers.addRawHeader("User-Agent", f"service-reflector/{__version__}")
         if body is not None:
             headers.addRawHeader("Content-Type", content_type)

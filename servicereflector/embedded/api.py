@@ -18,6 +18,7 @@ from ..emitter.collection import Served
 from ..emitter.discovery import WRITING
 from ..kube.objects import Json, full_body, key_of
 from ..kube.resources import NAMESPACES, Resource
+from ..kube.server import ServerInfo
 from ..kube.status import ApiError, bad_request, method_not_allowed, not_found, unknown_path
 from . import openapi
 from .cluster import Cluster, Preconditions
@@ -49,7 +50,7 @@ class EmbeddedApi:
         self.reader = ReadApi(
             reactor,
             [Served(store, every) for store in cluster.stores.values()],
-            version=lambda: VERSION,
+            server=lambda: ServerInfo(VERSION),
             verbs=WRITING,
         )
         self._resources = {(r.group, r.version, r.plural): r for r in cluster.stores}

@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 
 from ..kube.objects import Json
-from ..kube.status import ApiError, invalid
-from .validation import Cause, check_ports, unsupported
+from ..kube.status import ApiError, Cause, invalid
+from .validation import check_ports, unsupported
 
 _NODE_PORTS = range(30000, 32768)
 _SETS = {

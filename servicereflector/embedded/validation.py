@@ -7,21 +7,18 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..kube.names import label_key_errors, label_value_errors, quoted
 from ..kube.objects import Json
 from ..kube.resources import ENDPOINTS, NAMESPACES, SERVICES, Resource
-from ..kube.status import ApiError, bad_request, invalid
+from ..kube.status import ApiError, Cause, bad_request, invalid
 
 _LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _LABEL_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL_1123.pattern}(\.{_LABEL_1123.pattern})*")
-_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 
 _LINK_LOCAL_MULTICAST = [ipaddress.ip_network(n) for n in ("224.0.0.0/24", "ff02::/16")]
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
-
-#: What is wrong with an object: field, reason and message of each cause.
-Cause = tuple[str, str, str]
 
 
 def check_name(resource: Resource, name: str) -> None:
@@ -99,13 +96,11 @@ def unsupported(field: str, value: object, supported: Sequence[str]) -> Cause:
 def _check_labels(kind: str, metadata: Json) -> None:
     causes: list[Cause] = []
     for key, value in (metadata.get("labels") or {}).items():
-        prefix, slash, name = key.rpartition("/")
-        if slash and not (_SUBDOMAIN.fullmatch(prefix) and len(prefix) <= 253):
-            name = ""
-        for text, good in ((key, _NAME.fullmatch(name)), (value, _NAME.fullmatch(value or "0"))):
-            if not good or len(name) > 63 or len(value) > 63:
-                message = f'Invalid value: "{text}": no label'
-                causes.append(("metadata.labels", "FieldValueInvalid", message))
+        errors = [(key, error) for error in label_key_errors(key)]
+        errors += [(value, error) for error in label_value_errors(value)]
+        for text, error in errors:
+            message = f"Invalid value: {quoted(text)}: {error}"
+            causes.append(("metadata.labels", "FieldValueInvalid", message))
     if causes:
         raise invalid(kind, metadata["name"], *causes)
 

@@ -6,9 +6,9 @@ which objects of it, is handed in; where the stores get their objects from is no
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,6 +23,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from ..kube.objects import Record
 from ..kube.resources import ENDPOINTS, Resource
+from ..kube.server import ServerInfo
 from ..kube.status import ApiError, method_not_allowed, not_ready, unknown_path
 from . import discovery
 from .collection import GZIP_FROM, Collection, Served
@@ -33,8 +34,9 @@ from .negotiation import (
     error_form,
     negotiate,
     negotiate_discovery,
+    route,
 )
-from .queries import named_only, parse_get, parse_query
+from .queries import asks_to_watch, check_path_segment, named_only, parse_get, parse_query
 from .streams import StreamStats
 
 Json = dict[str, Any]
@@ -56,6 +58,13 @@ def _respond(
     if audit_id:
         request.setHeader(b"Audit-Id", audit_id)
     return body
+
+
+def _plain_text(request: IRequest, code: int) -> None:
+    request.setResponseCode(code)
+    request.setHeader(b"X-Content-Type-Options", b"nosniff")
+    request.setHeader(b"Cache-Control", b"no-cache, private")
+    request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
 
 
 def respond_error(request: IRequest, error: ApiError) -> bytes:
@@ -81,12 +90,13 @@ def parameters_of(request: IRequest) -> dict[str, str]:
 
 class ReadApi:
     """
-    :param version: the document of ``/version``, or None as long as it is not known.
+    :param server: what the upstream tells of itself, None as long as it is not known.
     :param verbs: what discovery tells that can be done.
     :param now: the time in seconds since the epoch.
     """
 
     app = Klein()
+    app.url_map.strict_slashes = False  # kube-apiserver's router trims a slash at the end
     log = Logger()
 
     def __init__(
@@ -94,12 +104,12 @@ class ReadApi:
         reactor: IReactorTime,
         served: Iterable[Served],
         *,
-        version: Callable[[], Json | None],
+        server: Callable[[], ServerInfo | None],
         verbs: tuple[str, ...] = discovery.READING,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.stats = StreamStats()
-        self._version = version
+        self._server = server
         self._verbs = verbs
         self._reactor = reactor
         self._now = now
@@ -112,7 +122,7 @@ class ReadApi:
         """Serve one more resource."""
         resource = served.resource
         self._collections[resource.group, resource.version, resource.plural] = Collection(
-            self._reactor, served, self.stats, self._now
+            self._reactor, served, self.stats, self._now, self._told
         )
 
     @property
@@ -123,10 +133,9 @@ class ReadApi:
     def _served(self) -> list[str]:
         return sorted(resource.plural for resource in self._resources)
 
-    @property
-    def _minor(self) -> int:
-        """The host's minor version, which decides about words and rules."""
-        return minor_of(self._version() or {})
+    def _told(self) -> ServerInfo:
+        """What the upstream has told; its minor version decides about words and rules."""
+        return self._server() or ServerInfo({})
 
     @property
     def ready(self) -> bool:
@@ -148,12 +157,10 @@ class ReadApi:
     def not_routed(self, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG002
         parts = request.path.split(b"/")
         groups = [resource.group.encode() for resource in self._resources]
-        if parts[1] == b"api" or (parts[1] == b"apis" and parts[2:3] and parts[2] in groups):
+        known_group = parts[1] == b"apis" and parts[2:3] and parts[2] in groups
+        if parts[1] in (b"api", b"version") or known_group:
             return respond_error(request, unknown_path())
-        request.setResponseCode(404)
-        request.setHeader(b"X-Content-Type-Options", b"nosniff")
-        request.setHeader(b"Cache-Control", b"no-cache, private")
-        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        _plain_text(request, 404)
         return b"404 page not found\n"
 
     @app.handle_errors(Exception)
@@ -161,46 +168,42 @@ class ReadApi:
         self.log.failure("{path} failed", failure=failure, path=request.path)
         return respond_error(request, ApiError(500, "Internal error occurred"))
 
-    @app.route("/healthz")
-    @app.route("/livez")
-    def alive(self, request: Request) -> bytes:
-        request.setHeader(b"Cache-Control", b"no-cache, private")
-        request.setHeader(b"X-Content-Type-Options", b"nosniff")
-        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        return b"ok"
-
-    @app.route("/readyz")
-    def readiness(self, request: Request) -> bytes:
-        request.setHeader(b"Cache-Control", b"no-cache, private")
-        request.setHeader(b"X-Content-Type-Options", b"nosniff")
-        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        lines = []
-        for collection in self._collections.values():
-            mark = "+" if collection.store.synced else "-"
-            state = "ok" if collection.store.synced else "failed: the first list is not in"
-            lines.append(f"[{mark}]{collection.store.resource.plural} {state}\n")
-        if self.ready and "verbose" not in parameters_of(request):
+    @app.route("/healthz", defaults={"check": "healthz"})
+    @app.route("/livez", defaults={"check": "livez"})
+    @app.route("/readyz", defaults={"check": "readyz"})
+    def health(self, request: Request, check: str) -> bytes:
+        synced = {}
+        if check == "readyz":
+            synced = {c.store.resource.plural: c.store.synced for c in self._collections.values()}
+        well = self.ready or check != "readyz"
+        _plain_text(request, 200 if well else 500)
+        if well and "verbose" not in parameters_of(request):
             return b"ok"
-        request.setResponseCode(200 if self.ready else 503)
-        lines.append(f"readyz check {'passed' if self.ready else 'failed'}\n")
-        return "".join(lines).encode()
+        lines = ["[+]ping ok"]
+        for plural, listed in synced.items():
+            lines.append(
+                f"[+]{plural} ok" if listed else f"[-]{plural} failed: the first list is not in"
+            )
+        lines.append(f"{check} check {'passed' if well else 'failed'}\n")
+        return "\n".join(lines).encode()
 
     @app.route("/version")
     def version(self, request: Request) -> bytes:
         self._only_get(request)
-        version = self._version()
-        if version is None:
+        server = self._server()
+        if server is None:
             raise not_ready()
-        return _respond(request, 200, version)
+        route(_header(request, b"Accept"), server.minor, ("application/json",))
+        return _respond(request, 200, server.version)
 
     @app.route("/api")
     def core_versions(self, request: Request) -> bytes:
         self._only_get(request)
-        return self._discover(request, discovery.core_versions(), core=True)
+        address = _header(request, b"Host")
+        return self._discover(request, discovery.core_versions(address), core=True)
 
     @app.route("/apis")
     def groups(self, request: Request) -> bytes:
-        self._only_get(request)
         return self._discover(request, discovery.groups(self._resources), core=False)
 
     def _discover(self, request: Request, document: Json, *, core: bool | None = None) -> bytes:
@@ -208,14 +211,16 @@ class ReadApi:
 
         :param core: of ``/api`` and ``/apis``: whether the core group is meant.
         """
+        minor = self._told().minor
         form = negotiate_discovery(
             _header(request, b"Accept"),
             user_agent=_header(request, b"User-Agent"),
             parameters=parameters_of(request),
-            minor=self._minor,
+            minor=minor,
             aggregated=core is not None,
+            routed=core is not False,
         )
-        if core is not None and self._minor >= AGGREGATES:
+        if core is not None and minor >= AGGREGATES:
             request.setHeader(b"Vary", b"Accept")
         if not form.transform or core is None:
             return _respond(request, 200, encode(document, form), form.content_type)
@@ -242,7 +247,8 @@ class ReadApi:
         if all(r.api_version != group_version for r in self._resources):
             raise NotFound
         return self._discover(
-            request, discovery.resources_of(group_version, self._resources, self._verbs)
+            request,
+            discovery.resources_of(group_version, self._resources, self._verbs, self._told()),
         )
 
     @app.route("/api/<version>/watch/<plural>", defaults={"watch": True})
@@ -277,20 +283,24 @@ class ReadApi:
             raise unknown_path()
         self._only_get(request)
         parameters = parameters_of(request)
-        minor = self._minor
-        query = parse_query(parameters, namespace, minor=minor, legacy_watch=watch)
+        minor = self._told().minor
+        watches = watch or asks_to_watch(parameters)
+        form = self._form(request, parameters, collection, watch=watches, listed=True)
+        query = parse_query(
+            parameters, collection.store.resource, namespace, minor=minor, legacy_watch=watch
+        )
         if name:
             query = named_only(query, name)
-        form = self._form(request, parameters, collection, watch=query.watch, listed=True)
+        too_early = partial(query.too_early, minor)
         self._warn(request, collection)
         if query.watch:
             if query.initial_events:
-                await collection.reach(query.version)
+                await collection.reach(query.version, too_early)
             request.setHeader(b"Content-Type", b"application/json")
             request.setHeader(b"Cache-Control", b"no-cache, private")
             streamed = collection.watch(request, query, form)
             return streamed if isinstance(streamed, bytes) else await streamed
-        await collection.reach(query.version)
+        await collection.reach(query.version, too_early)
         body = collection.list(query, form)
         data = body.plain
         if len(data) > GZIP_FROM and takes_gzip(request):
@@ -325,10 +335,11 @@ class ReadApi:
         if resource.namespaced != bool(namespace):
             raise unknown_path()
         self._only_get(request)
+        check_path_segment(name)
         parameters = parameters_of(request)
         form = self._form(request, parameters, collection, watch=False, listed=False)
         self._warn(request, collection)
-        await collection.reach(parse_get(parameters))
+        await collection.reach(parse_get(parameters, self._told().minor))
         return _respond(request, 200, collection.get(namespace, name, form), form.content_type)
 
     def _form(
@@ -346,12 +357,12 @@ class ReadApi:
             parameters=parameters,
             watch=watch,
             collection=listed,
-            minor=self._minor,
+            minor=self._told().minor,
             resource=collection.store.resource,
         )
 
     def _warn(self, request: Request, collection: Collection) -> None:
-        if collection.store.resource is ENDPOINTS and self._minor >= 33:
+        if collection.store.resource is ENDPOINTS and self._told().minor >= 33:
             request.setHeader(b"Warning", ENDPOINTS_WARNING)
 
     def _find(self, group: str, version: str, plural: str) -> Collection:
@@ -374,12 +385,6 @@ def takes_gzip(request: Request) -> bool:
     """Only the plain token counts: no q-value, no ``*`` (apiserver responsewriters)."""
     tokens = _header(request, b"Accept-Encoding").split(",")
     return "gzip" in [token.strip() for token in tokens]
-
-
-def minor_of(version: Json) -> int:
-    """20 of Kubernetes 1.20; of an unknown version the newest."""
-    digits = re.match(r"\d+", str(version.get("minor", "")))
-    return int(digits[0]) if digits else 99
 
 
 def every(_record: Record) -> bool:

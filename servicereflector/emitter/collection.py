@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import random
 from weakref import WeakValueDictionary
@@ -12,16 +12,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Request
 
-from ..kube.objects import Json, key_of
+from ..kube.objects import key_of
 from ..kube.resources import Resource
-from ..kube.status import ApiError, not_found, not_ready, version_too_large
+from ..kube.server import ServerInfo
+from ..kube.status import ApiError, expired_continue, not_found, not_ready, version_too_large
 from ..kube.watchevents import encode_error
 from ..store.versioned import Predicate, Store
 from ..store.views import Filter, View
 from .encoding import Encoder
 from .negotiation import Form
-from .queries import Query, make_continue
+from .queries import Query
 from .streams import Hub, Stream, StreamStats
+from .tokens import make_continue
 
 #: kube-apiserver compresses what is larger (apiserver endpoints/handlers/responsewriters).
 GZIP_FROM = 128 * 1024
@@ -61,13 +63,19 @@ class Body:
 class Collection:
     """
     :param now: the time in seconds since the epoch, for ages in Tables.
+    :param server: the upstream as it is known, in whose words is answered.
     """
 
     def __init__(
-        self, reactor: IReactorTime, served: Served, stats: StreamStats, now: Callable[[], float]
+        self,
+        reactor: IReactorTime,
+        served: Served,
+        stats: StreamStats,
+        now: Callable[[], float],
+        server: Callable[[], ServerInfo],
     ) -> None:
         self.store = served.store
-        self.columns: Sequence[Json] | None = None
+        self._server = server
         self._reactor = reactor
         self._emitted = served.emitted
         self._stats = stats
@@ -90,10 +98,15 @@ class Collection:
             raise not_found(self.store.resource, name)
         return self._encoder(form).of_object(record)
 
-    async def reach(self, version: int | None) -> None:
+    async def reach(
+        self,
+        version: int | None,
+        too_early: Callable[[int, int], ApiError] = version_too_large,
+    ) -> None:
         """Wait until the store has come to a version.
 
-        :raises ApiError: 504, if it does not in time; 429 before the first list is in.
+        :param too_early: the error for the version asked for and the one that is there.
+        :raises ApiError: that, if it does not come in time; 429 before the first list is in.
         """
         self._check_ready()
         if version is None or version <= self.store.version:
@@ -105,7 +118,7 @@ class Collection:
                 reached.callback(None)
 
         def too_late() -> None:
-            reached.errback(version_too_large(version, self.store.version))
+            reached.errback(too_early(version, self.store.version))
 
         timer = self._reactor.callLater(FUTURE, too_late)
         unsubscribe = self.store.subscribe(changed)
@@ -127,16 +140,22 @@ class Collection:
         known = self._bodies.get(words) if reusable else None
         if known is not None:
             return known
-        selection = store.select(
-            self._predicate(query.filter),
-            at=query.version if query.match == "Exact" else None,
-            after=query.after,
-            limit=query.limit,
-            namespace=query.filter.namespace,
-        )
+        namespace = query.filter.namespace
+        try:
+            selection = store.select(
+                self._predicate(query.filter),
+                at=query.version if query.match == "Exact" else None,
+                start=query.start,
+                limit=query.limit,
+                namespace=namespace,
+            )
+        except ApiError:  # the history does not reach back so far
+            if not query.start:
+                raise
+            raise expired_continue(make_continue(-1, query.start, namespace)) from None
         token, remaining = "", None
-        if selection.next_key:
-            token = make_continue(selection.version, selection.next_key, query.filter.namespace)
+        if selection.next_start:
+            token = make_continue(selection.version, selection.next_start, namespace)
             if not query.filter.labels.requirements and not query.filter.fields.terms:
                 remaining = selection.remaining
         encoder = self._encoder(form)
@@ -203,4 +222,4 @@ class Collection:
         return view
 
     def _encoder(self, form: Form) -> Encoder:
-        return Encoder(self.store.resource, form, self._now, self.columns)
+        return Encoder(self.store.resource, form, self._now, self._server())

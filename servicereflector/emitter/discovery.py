@@ -11,6 +11,7 @@ from hashlib import sha512
 from typing import Any
 
 from ..kube.resources import Resource
+from ..kube.server import ServerInfo
 
 Json = dict[str, Any]
 
@@ -18,12 +19,15 @@ READING = ("get", "list", "watch")
 WRITING = ("create", "delete", "get", "list", "patch", "update", "watch")
 
 
-def core_versions() -> Json:
-    """``/api``."""
+def core_versions(address: str) -> Json:
+    """``/api``.
+
+    :param address: the ``host:port`` at which the client has reached us.
+    """
     return {
         "kind": "APIVersions",
         "versions": ["v1"],
-        "serverAddressByClientCIDRs": [],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
     }
 
 
@@ -43,24 +47,20 @@ def group(name: str, version: str) -> Json:
     return {"name": name, "versions": [entry], "preferredVersion": entry}
 
 
-def resources_of(group_version: str, resources: Iterable[Resource], verbs: tuple[str, ...]) -> Json:
-    """``/api/v1`` or ``/apis/<group>/<version>``."""
-    entries = []
-    for resource in _ordered(resources):
-        if resource.api_version != group_version:
-            continue
-        entry: Json = {
-            "name": resource.plural,
-            "singularName": resource.singular,
-            "namespaced": resource.namespaced,
-            "kind": resource.kind,
-            "verbs": list(verbs),
-            **_names(resource),
-        }
-        entries.append(entry)
+def resources_of(
+    group_version: str, resources: Iterable[Resource], verbs: tuple[str, ...], server: ServerInfo
+) -> Json:
+    """``/api/v1`` or ``/apis/<group>/<version>``, in the upstream's words where they are known."""
+    entries = [
+        {**(server.entry(resource) or _entry(resource)), "verbs": list(verbs)}
+        for resource in _ordered(resources)
+        if resource.api_version == group_version
+    ]
+    # The core group's list is older than the custom to tell its own version.
+    own_version = {"apiVersion": "v1"} if "/" in group_version else {}
     return {
         "kind": "APIResourceList",
-        "apiVersion": "v1",
+        **own_version,
         "groupVersion": group_version,
         "resources": entries,
     }
@@ -103,6 +103,16 @@ def _aggregated(resource: Resource, verbs: tuple[str, ...]) -> Json:
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
         "verbs": list(verbs),
+        **_names(resource),
+    }
+
+
+def _entry(resource: Resource) -> Json:
+    return {
+        "name": resource.plural,
+        "singularName": resource.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
         **_names(resource),
     }
 

@@ -5,7 +5,7 @@ Plain JSON is made of the objects' own bytes; only a Table or PartialObjectMetad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -14,6 +14,7 @@ from ..kube import printing
 from ..kube.lists import encode_list
 from ..kube.objects import Json, Record, full_body
 from ..kube.resources import Resource
+from ..kube.server import ServerInfo
 from ..kube.watchevents import EventType, encode_bookmark
 from ..store.history import Change
 from .negotiation import Form, encode
@@ -21,12 +22,18 @@ from .negotiation import Form, encode
 #: Where a Table event of a watch tells its columns: in the first of a stream only.
 _NO_COLUMNS = b'"columnDefinitions":null'
 
+#: The minor version from which a PartialObjectMetadataList tells how many items remain.
+_COUNTS_PARTIALS = 21
+
+#: The minor version from which a missing creationTimestamp is left out.
+_OMITS_ZERO = 34
+
 
 class Encoder:
     """One resource in one form: also the Frames of a view.
 
     :param now: the time in seconds since the epoch, for ages.
-    :param columns: of the upstream's own Tables, None for the built-in ones.
+    :param server: the upstream, whose words and columns are used.
     """
 
     def __init__(
@@ -34,12 +41,13 @@ class Encoder:
         resource: Resource,
         form: Form,
         now: Callable[[], float],
-        columns: Sequence[Json] | None = None,
+        server: ServerInfo,
     ) -> None:
         self._resource = resource
         self._form = form
         self._now = now
-        self._columns = columns or printing.columns_of(resource)
+        self._minor = server.minor
+        self._columns = server.columns.get(resource.plural) or printing.columns_of(resource)
 
     @property
     def is_plain(self) -> bool:
@@ -68,7 +76,8 @@ class Encoder:
         metadata: Json = {"resourceVersion": str(version)}
         if continue_token:
             metadata["continue"] = continue_token
-            if remaining is not None:
+            counts = form.transform == "Table" or self._minor >= _COUNTS_PARTIALS
+            if remaining is not None and counts:
                 metadata["remainingItemCount"] = remaining
         documents = (record.document() for record in records)
         if form.transform == "Table":
@@ -95,7 +104,12 @@ class Encoder:
         """
         :param initial_events_end: say that the current state has been sent.
         """
-        plain = encode_bookmark(self._resource, version, initial_events_end=initial_events_end)
+        plain = encode_bookmark(
+            self._resource,
+            version,
+            initial_events_end=initial_events_end,
+            null_timestamp=self._minor < _OMITS_ZERO,
+        )
         if self.is_plain:
             return plain
         bookmark = orjson.loads(plain)["object"]

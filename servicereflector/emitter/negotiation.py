@@ -14,6 +14,7 @@ from typing import Literal
 
 import orjson
 
+from ..kube.names import quoted
 from ..kube.resources import Resource
 from ..kube.status import ApiError, bad_request
 from .accept import Clause, Target, clauses, is_routed
@@ -89,14 +90,14 @@ def negotiate(
     :param resource: named in one of the refusals.
     :raises ApiError: 406, or 400 for an unknown ``includeObject``.
     """
-    _route(accept, collection, minor)
+    route(accept, minor, _REPRESENTATIONS, _STREAMS if collection else ())
     clause, serialization = _choose_or_refuse(accept, _is_transform)
     transform, version = _transform(clause, watch, collection, resource)
     include = parameters.get("includeObject", "") if transform == "Table" else ""
     if include not in _INCLUDE:
         raise bad_request(
             "Unable to convert to Table as requested: includeObject: Invalid value: "
-            f"{_quoted(include)}: must be 'Metadata', 'Object', 'None', or empty"
+            f"{quoted(include)}: must be 'Metadata', 'Object', 'None', or empty"
         )
     if watch and serialization != "json":
         raise _only(_STREAMS)
@@ -105,15 +106,23 @@ def negotiate(
 
 
 def negotiate_discovery(
-    accept: str, *, user_agent: str, parameters: Mapping[str, str], minor: int, aggregated: bool
+    accept: str,
+    *,
+    user_agent: str,
+    parameters: Mapping[str, str],
+    minor: int,
+    aggregated: bool,
+    routed: bool,
 ) -> Form:
     """The form of a discovery document.
 
     :param aggregated: whether it may be aggregated: of ``/api`` and ``/apis``, not below them.
         It is then preferred, wherever it stands in the header.
+    :param routed: whether the router looks at the header too: not at that of ``/apis``.
     :raises ApiError: 406.
     """
-    _route(accept, False, minor)
+    if routed:
+        route(accept, minor)
     chosen = _choose(accept, _is_aggregated) if aggregated and minor >= AGGREGATES else None
     if chosen is not None:
         clause, serialization = chosen
@@ -141,13 +150,21 @@ def encode(document: object, form: Form) -> bytes:
     return orjson.dumps(document) + b"\n"
 
 
-def _route(accept: str, collection: bool, minor: int) -> None:
-    if is_routed(accept, _REPRESENTATIONS):
+def route(
+    accept: str,
+    minor: int,
+    served: tuple[str, ...] = _REPRESENTATIONS,
+    streams: tuple[str, ...] = (),
+) -> None:
+    """Refuse as the router does.
+
+    :raises ApiError: 406, where none of the types in the header is served.
+    """
+    if is_routed(accept, served):
         return
     message = "406: Not Acceptable"
     if minor >= _ROUTER_TELLS:
-        told = _REPRESENTATIONS + (_STREAMS if collection else ())
-        message += f"\n\nAvailable representations: {', '.join(told)}"
+        message += f"\n\nAvailable representations: {', '.join(served + streams)}"
     raise ApiError(406, message, details={})
 
 
@@ -245,8 +262,3 @@ def _pretty(
     if told := parameters.get("pretty", ""):
         return told in ("1", "t", "T", "TRUE", "true", "True")
     return user_agent.startswith(("curl", "Wget", "Mozilla/5.0"))
-
-
-def _quoted(text: str) -> str:
-    """As Go quotes a string, but for rare characters."""
-    return orjson.dumps(text.encode("utf-8", "replace").decode()).decode()

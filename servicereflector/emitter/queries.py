@@ -1,25 +1,41 @@
 """What a request's query string asks for, read and checked as kube-apiserver does.
 
-The rules are those of k8s.io/apimachinery's internalversion validation and of the storage layer's
-continue tokens (apiserver storage/continue.go).
+The rules are those of k8s.io/apimachinery's internalversion validation and defaults, and of the
+storage layer's ways to find a version.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import orjson
-
-from ..kube.selectors import FieldSelector, SelectorError, parse_fields, parse_labels
-from ..kube.status import ApiError, bad_request, invalid
+from ..kube.fields import FieldSelector, parse_fields
+from ..kube.names import NEWEST, quoted
+from ..kube.resources import Resource
+from ..kube.selectors import SelectorError, parse_labels
+from ..kube.status import (
+    ApiError,
+    bad_request,
+    future_revision,
+    version_too_large,
+)
 from ..store.views import Filter
+from .listoptions import KNOWS_INITIAL_EVENTS, check_options, streams_by_default
+from .tokens import read_continue
 
 #: The first value of each parameter, by name.
 Parameters = Mapping[str, str]
+
+#: The minor version from which every list is served from the watch cache (feature
+#: ListFromCacheSnapshot); before it, etcd answered for exact versions and for pages.
+_SNAPSHOTS = 34
+
+#: The minor version from which ``timeout`` is read, and ``export`` refused.
+_DEADLINES = 21
+
+#: As Go writes one.
+_DURATION = re.compile(r"[+-]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +44,7 @@ class Query:
     :ivar version: the resourceVersion asked for, None if it was left out.
     :ivar match: resourceVersionMatch, ``""``, ``Exact`` or ``NotOlderThan``.
     :ivar limit: 0 for no limit.
-    :ivar after: where a continued list goes on: the key after which it begins.
+    :ivar start: of a continued list: the key from which on it goes on.
     :ivar timeout: timeoutSeconds, None if it was left out or 0.
     :ivar initial_events: sendInitialEvents, None if it was left out.
     """
@@ -38,10 +54,22 @@ class Query:
     version: int | None = None
     match: str = ""
     limit: int = 0
-    after: str = ""
+    start: str = ""
     timeout: int | None = None
     bookmarks: bool = False
     initial_events: bool | None = None
+
+    def too_early(self, minor: int, asked: int, current: int) -> ApiError:
+        """What to say when the version asked for has not come."""
+        if minor >= _SNAPSHOTS or self.watch or (self.match != "Exact" and not self.limit):
+            return version_too_large(asked, current)
+        if self.match == "Exact":
+            return future_revision()
+        return version_too_large(asked, current, retry=False)
+
+
+def asks_to_watch(parameters: Parameters) -> bool:
+    return _flag(parameters, "watch")
 
 
 def _flag(parameters: Parameters, name: str) -> bool:
@@ -50,28 +78,39 @@ def _flag(parameters: Parameters, name: str) -> bool:
 
 
 def _integer(parameters: Parameters, name: str) -> int:
-    text = parameters.get(name, "")
-    if not text:
-        return 0
-    if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    """Go's strconv.ParseInt, with its words."""
+    text = parameters.get(name, "0")
+    trouble = ""
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        trouble = "invalid syntax"
+    elif len(text) > 20 or not -(1 << 63) <= int(text) < 1 << 63:
+        trouble = "value out of range"
+    if trouble:
+        raise bad_request(f"strconv.ParseInt: parsing {quoted(text)}: {trouble}")
     return int(text)
 
 
-def _version(parameters: Parameters) -> int | None:
-    text = parameters.get("resourceVersion", "")
+def _version(text: str) -> int | None:
+    """
+    :raises ValueError: in Go's words.
+    """
     if not text:
         return None
     if not re.fullmatch(r"[0-9]{1,20}", text):
-        raise bad_request(
-            f'invalid resource version: resourceVersion: Invalid value: "{text}": '
-            f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise ValueError(
+            f"resourceVersion: Invalid value: {quoted(text)}: "
+            f"strconv.ParseUint: parsing {quoted(text)}: invalid syntax"
         )
     return int(text)
 
 
 def parse_query(
-    parameters: Parameters, namespace: str = "", *, minor: int = 36, legacy_watch: bool = False
+    parameters: Parameters,
+    resource: Resource,
+    namespace: str = "",
+    *,
+    minor: int = NEWEST,
+    legacy_watch: bool = False,
 ) -> Query:
     """Read the parameters of a list or watch.
 
@@ -79,133 +118,109 @@ def parse_query(
     :param minor: 20 for Kubernetes 1.20, whose words and rules are to be followed.
     :param legacy_watch: whether the path says that it is a watch; the options are then checked as
         a list's, because their own ``watch`` is not set (apimachinery internalversion/validation).
-    :raises ApiError: 400 or 422 in the words of the API.
+    :raises ApiError: 400, 422 or 500 in the words of the API.
     """
+    timeout, limit = _integer(parameters, "timeoutSeconds"), _integer(parameters, "limit")
+    watch = _flag(parameters, "watch")
+    watches = watch or legacy_watch
+    if not watches:
+        check_timeout(parameters, minor)
+    match, token = parameters.get("resourceVersionMatch", ""), parameters.get("continue", "")
+    version_text = parameters.get("resourceVersion", "")
+    initial_events = None
+    if "sendInitialEvents" in parameters and minor >= KNOWS_INITIAL_EVENTS:
+        initial_events = _flag(parameters, "sendInitialEvents")
     try:
-        wanted = Filter(
-            namespace,
-            parse_labels(parameters.get("labelSelector", "")),
-            parse_fields(parameters.get("fieldSelector", "")),
-        )
+        labels = parse_labels(parameters.get("labelSelector", ""), minor)
+        fields = parse_fields(parameters.get("fieldSelector", ""))
+        if streams_by_default(watch, version_text, match, initial_events, minor):
+            initial_events, match = True, "NotOlderThan"
+        check_options(match, version_text, token, watch, initial_events, minor)
+        fields.check(resource, minor)
     except SelectorError as error:
         raise bad_request(str(error)) from None
-    watch = _flag(parameters, "watch") and not legacy_watch
-    version, limit = _version(parameters), max(0, _integer(parameters, "limit"))
-    match, token = parameters.get("resourceVersionMatch", ""), parameters.get("continue", "")
-    timeout = _integer(parameters, "timeoutSeconds")
-    initial_events = None
-    if "sendInitialEvents" in parameters and streams_lists(minor):
-        initial_events = _flag(parameters, "sendInitialEvents")
-    _check_match(match, version, token, watch, initial_events)
-    if wanted.fields.name:
-        limit = 0  # one object at most: the API server does not page it
-    after = ""
-    if token and not watch:
-        if version:
-            raise bad_request("specifying resource version is not allowed when using continue")
-        version, after = read_continue(token, namespace)
-        match = "" if version is None else "Exact"
-    elif limit and version and not match:
-        match = "Exact"  # the API's legacy meaning of a version beside a limit
-    elif version == 0 and not watch:
-        limit = 0  # served from the cache as it is, in one piece
-    return Query(
-        filter=wanted,
-        watch=watch or legacy_watch,
-        version=version,
-        match=match,
-        limit=limit,
-        after=after,
+    query = Query(
+        filter=Filter(namespace, labels, fields),
+        watch=watches,
+        # One object at most is not paged.
+        limit=0 if fields.name else max(0, limit),
         timeout=timeout or None,
         bookmarks=_flag(parameters, "allowWatchBookmarks"),
         initial_events=initial_events,
     )
+    if watches:
+        return _watched(query, version_text, match)
+    return _listed(query, version_text, match, token, minor)
 
 
-def streams_lists(minor: int) -> bool:
-    """Whether the server knows sendInitialEvents (feature WatchList, off in 1.33)."""
-    return minor == 32 or minor >= 34
-
-
-def _check_match(
-    match: str, version: int | None, token: str, watch: bool, initial_events: bool | None
-) -> None:
-    trouble, reason = "", "FieldValueForbidden"
-    if initial_events is not None and not watch:
-        raise _invalid("sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list")
-    if initial_events is not None:
-        if match != "NotOlderThan":
-            raise _invalid(
-                "resourceVersionMatch",
-                "Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
-                "NotOlderThan",
-            )
-        return
-    if not match:
-        return
-    if watch:
-        trouble = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-    elif token:
-        trouble = "resourceVersionMatch is forbidden when continue is provided"
-    elif version is None:
-        trouble = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-    elif match == "Exact" and version == 0:
-        trouble = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-    elif match not in ("Exact", "NotOlderThan"):
-        reason = "FieldValueNotSupported"
-        supported = 'supported values: "Exact", "NotOlderThan", ""'
-        trouble = f'Unsupported value: "{match}": {supported}'
-    if trouble:
-        message = trouble if reason.endswith("Supported") else f"Forbidden: {trouble}"
-        raise _invalid("resourceVersionMatch", message, reason)
-
-
-def _invalid(field: str, message: str, reason: str = "FieldValueForbidden") -> ApiError:
-    return invalid("ListOptions", "", (field, reason, message), group="meta.k8s.io")
-
-
-def make_continue(version: int, key: str, namespace: str) -> str:
-    """The token that goes on behind ``key`` at ``version``."""
-    start = key.removeprefix(namespace + "/") if namespace else key
-    document = {"v": "meta.k8s.io/v1", "rv": version, "start": start + "\0"}
-    return base64.urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
-
-
-def read_continue(token: str, namespace: str) -> tuple[int | None, str]:
-    """``(version, key)`` of a token; the version is None for the newest data.
-
-    :raises ApiError: 400 for anything but a token.
-    """
+def _watched(query: Query, version: str, match: str) -> Query:
     try:
-        padded = token + "=" * (-len(token) % 4)
-        document = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        version, start = document["rv"], document["start"]
-        if document["v"] != "meta.k8s.io/v1" or not isinstance(version, int) or not version:
-            raise ValueError("unrecognized version or resourceVersion")
-        if not isinstance(start, str) or not start or version < -1:
-            raise ValueError("no start")
-    except (binascii.Error, ValueError, KeyError, TypeError):
-        raise bad_request("invalid continue token: continue key is not valid") from None
-    key = start.removeprefix("/").removesuffix("\0")
-    if "/../" in f"/{key}/" or "/./" in f"/{key}/":
-        raise bad_request("invalid continue token: continue key is not valid")
-    return (None if version == -1 else version), f"{namespace}/{key}" if namespace else key
+        return replace(query, version=_version(version), match=match)
+    except ValueError as error:
+        raise _unreadable(error) from None
 
 
-def parse_get(parameters: Parameters) -> int | None:
+def _listed(query: Query, version_text: str, match: str, token: str, minor: int) -> Query:
+    from_cache = not token and version_text and match != "Exact"
+    legacy_exact = from_cache and query.limit and version_text != "0" and not match
+    try:
+        version = _version(version_text)
+    except ValueError as error:
+        if minor < _SNAPSHOTS and from_cache and not (query.limit and version_text != "0"):
+            raise _unreadable(error) from None
+        raise bad_request(f"invalid resource version: {error}") from None
+    if token:
+        continued_at, start = read_continue(token, query.filter.namespace, minor)
+        if version:
+            raise bad_request("specifying resource version is not allowed when using continue")
+        match = "" if continued_at is None else "Exact"
+        return replace(query, version=continued_at, match=match, start=start)
+    if legacy_exact:
+        match = "Exact"  # the API's legacy meaning of a version beside a limit
+    elif version == 0:
+        query = replace(query, limit=0)  # served from the cache as it is, in one piece
+    return replace(query, version=version, match=match)
+
+
+def _unreadable(error: ValueError) -> ApiError:
+    """The watch cache's refusal: it has no reason, and its code is nobody's choice."""
+    return ApiError(500, str(error), reason="")
+
+
+def check_timeout(parameters: Parameters, minor: int) -> None:
+    """
+    :raises ApiError: 400 for a ``timeout`` that is no duration as Go writes them.
+    """
+    text = parameters.get("timeout", "")
+    if minor < _DEADLINES or not text or _DURATION.fullmatch(text):
+        return
+    raise bad_request(
+        f"invalid timeout specified in the request URL - time: invalid duration {quoted(text)}"
+    )
+
+
+def parse_get(parameters: Parameters, minor: int) -> int | None:
     """The version that a GET of one object asks for at least.
 
     :raises ApiError: 400 for what every request refuses, 500 for a bad version, as the API has it.
     """
-    text = parameters.get("resourceVersion", "")
-    if text and not re.fullmatch(r"[0-9]{1,20}", text):
-        raise ApiError(
-            500,
-            f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": '
-            "invalid syntax",
-            reason="",
-        )
-    return int(text) if text else None
+    check_timeout(parameters, minor)
+    if minor >= _DEADLINES and _flag(parameters, "export"):
+        raise bad_request("the export parameter, deprecated since v1.14, is no longer supported")
+    try:
+        return _version(parameters.get("resourceVersion", ""))
+    except ValueError as error:
+        raise _unreadable(error) from None
+
+
+def check_path_segment(name: str) -> None:
+    """
+    :raises ApiError: 400, if no object can have the name.
+    """
+    trouble = f"may not be '{name}'" if name in (".", "..") else ""
+    trouble = "may not contain '%'" if "%" in name else trouble
+    if trouble:
+        raise bad_request(f"Name parameter invalid: {quoted(name)}: {trouble}")
 
 
 def named_only(query: Query, name: str) -> Query:
@@ -214,7 +229,7 @@ def named_only(query: Query, name: str) -> Query:
     :raises ApiError: 400, if the field selector names another one.
     """
     fields = query.filter.fields
-    if fields.name not in ("", name):
+    if fields.terms and fields.name != name:
         raise bad_request("fieldSelector metadata.name doesn't match requested name")
     own = FieldSelector(tuple(sorted({*fields.terms, ("metadata.name", True, name)})))
     return replace(query, filter=replace(query.filter, fields=own))

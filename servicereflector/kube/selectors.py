@@ -1,4 +1,4 @@
-"""Label and field selectors, with the grammar and the error texts of Kubernetes.
+"""Label selectors, with the grammar and the error texts of Kubernetes.
 
 The label grammar (staging/src/k8s.io/apimachinery/pkg/labels/selector.go):
 
@@ -17,13 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from .names import NEWEST, label_key_errors, label_value_errors, quoted
+
 _SYMBOLS = ("==", "!=", "=", "!", "(", ")", ",", ">", "<")
 _TOKEN = re.compile(r"[ \t\r\n]*(==|!=|[=!(),><]|[^ \t\r\n=!(),><]+)")
-_TERM = re.compile(r"(?:\\.|[^\\,]|\\$)+", re.DOTALL)
-_ESCAPED = re.compile(r"(?:\\[\\,=]|[^\\,=])*", re.DOTALL)
-_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+#: The minor version from which an error tells the place of what is wrong, as a field's path.
+_TELLS_PATHS = 22
 
 
 class SelectorError(ValueError):
@@ -101,7 +101,8 @@ def _int64(text: str | None) -> int | None:
 class _Parser:
     """Recursive descent over the tokens; ``""`` is the end of the string."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, minor: int) -> None:
+        self._minor = minor
         self._tokens = _TOKEN.findall(text)
         self._at = 0
 
@@ -137,159 +138,99 @@ class _Parser:
             self.take()
         key = self.take()
         if key in _SYMBOLS or key == "":
-            raise SelectorError(f"unable to parse requirement: found '{key}', expected: identifier")
-        _check_key(key)
+            raise _unparsed(f"found '{key}', expected: identifier")
+        self.check_key(key)
         if negated:
             return Requirement(key, Operator.NOT_EXISTS)
         if self.peek() in ("", ","):
             return Requirement(key, Operator.EXISTS)
-        return self.comparison(key)
+        operator, values = self.comparison()
+        self.check_values(key, operator, values)
+        return Requirement(key, operator, values)
 
-    def comparison(self, key: str) -> Requirement:
+    def comparison(self) -> tuple[Operator, tuple[str, ...]]:
         token = self.take()
         match token:
             case "in" | "notin":
-                operator, values = Operator(token), self.values()
-            case "=" | "==" | "!=":
-                operator = Operator.NOT_EQUALS if token == "!=" else Operator.EQUALS
-                values = (self.value(),)
-            case ">" | "<":
-                operator, values = Operator(token), (self.value(),)
-                if _int64(values[0]) is None:
-                    raise SelectorError(
-                        "unable to parse requirement: values[0]["
-                        f"{key}]: Invalid value: \"{values[0]}\": for 'Gt', 'Lt' operators, "
-                        "the value must be an integer"
-                    )
-            case _:
-                raise SelectorError(
-                    f"unable to parse requirement: found '{token}', "
-                    "expected: in, notin, =, ==, !=, >, <"
-                )
-        for index, value in enumerate(values):
-            _check_value(key, index, value)
-        return Requirement(key, operator, values)
+                return Operator(token), self.values()
+            case "=" | "==":
+                return Operator.EQUALS, (self.value(),)
+            case "!=" | ">" | "<":
+                return Operator(token), (self.value(),)
+        expected = "in, notin, =, ==, !=, >, <"
+        if self._minor < _TELLS_PATHS:
+            expected = "'=', '!=', '==', 'in', notin'"
+        raise _unparsed(f"found '{token}', expected: {expected}")
 
     def value(self) -> str:
         if self.peek() in ("", ","):
             return ""
         token = self.take()
         if token in _SYMBOLS:
-            raise SelectorError(
-                f"unable to parse requirement: found '{token}', expected: identifier"
-            )
+            raise _unparsed(f"found '{token}', expected: identifier")
         return token
 
     def values(self) -> tuple[str, ...]:
         token = self.take()
         if token != "(":
-            raise SelectorError(f"unable to parse requirement: found '{token}' expected: '('")
+            raise _unparsed(f"found '{token}' expected: '('")
         found: set[str] = set()
+        expected = "',', ')' or identifier"
         while True:
             token = self.take()
             if token in (",", ")"):
                 found.add("")
             elif token in _SYMBOLS or token == "":
-                raise SelectorError(
-                    f"unable to parse requirement: found '{token}', expected: ',', or identifier"
-                )
+                raise _unparsed(f"found '{token}', expected: {expected}")
             else:
                 found.add(token)
                 token = self.take()
             if token == ")":
                 return tuple(sorted(found))
             if token != ",":
-                raise SelectorError(
-                    f"unable to parse requirement: found '{token}', expected: ',' or ')'"
-                )
+                raise _unparsed(f"found '{token}', expected: ',' or ')'")
             if self.peek() == ")":
                 self.take()
                 return tuple(sorted(found | {""}))
+            expected = "',', or identifier"
+
+    def check_key(self, key: str) -> None:
+        errors = "; ".join(label_key_errors(key, self._minor))
+        if errors and self._minor < _TELLS_PATHS:
+            raise _unparsed(f"invalid label key {quoted(key)}: {errors}")
+        if errors:
+            raise _unparsed(f"<nil>: Invalid value: {quoted(key)}: {errors}")
+
+    def check_values(self, key: str, operator: Operator, values: tuple[str, ...]) -> None:
+        found = []
+        number = "for 'Gt', 'Lt' operators, the value must be an integer"
+        ordered = operator in (Operator.GREATER, Operator.LESS)
+        if self._minor < _TELLS_PATHS:
+            if ordered and _int64(values[0]) is None:
+                found.append(number)
+            for value in values:
+                if errors := "; ".join(label_value_errors(value, self._minor)):
+                    found.append(f'invalid label value: {quoted(value)}: at key: "{key}": {errors}')
+            found = found[:1]
+        else:
+            if ordered and _int64(values[0]) is None:
+                found.append(f"values[0]: Invalid value: {quoted(values[0])}: {number}")
+            for index, value in enumerate(values):
+                if errors := "; ".join(label_value_errors(value, self._minor)):
+                    place = f"values[{index}][{key}]"
+                    found.append(f"{place}: Invalid value: {quoted(value)}: {errors}")
+        if found:
+            raise _unparsed(found[0] if len(found) == 1 else f"[{', '.join(found)}]")
 
 
-def _check_key(key: str) -> None:
-    prefix, slash, name = key.rpartition("/")
-    trouble = ""
-    if slash and not (prefix and len(prefix) <= 253 and _SUBDOMAIN.fullmatch(prefix)):
-        trouble = (
-            "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric "
-            "characters, '-' or '.', and must start and end with an alphanumeric character"
-        )
-    elif not name:
-        trouble = "name part must be non-empty"
-    elif len(name) > 63:
-        trouble = "name part must be no more than 63 bytes"
-    elif not _NAME.fullmatch(name):
-        trouble = (
-            "name part must consist of alphanumeric characters, '-', '_' or '.', and must start "
-            "and end with an alphanumeric character"
-        )
-    if trouble:
-        raise SelectorError(
-            f'unable to parse requirement: <nil>: Invalid value: "{key}": {trouble}'
-        )
+def _unparsed(why: str) -> SelectorError:
+    return SelectorError(f"unable to parse requirement: {why}")
 
 
-def _check_value(key: str, index: int, value: str) -> None:
-    trouble = ""
-    if len(value) > 63:
-        trouble = "must be no more than 63 bytes"
-    elif not _VALUE.fullmatch(value):
-        trouble = (
-            "a valid label must be an empty string or consist of alphanumeric characters, '-', "
-            "'_' or '.', and must start and end with an alphanumeric character"
-        )
-    if trouble:
-        raise SelectorError(
-            f'unable to parse requirement: values[{index}][{key}]: Invalid value: "{value}": '
-            f"{trouble}"
-        )
-
-
-def parse_labels(text: str) -> LabelSelector:
+def parse_labels(text: str, minor: int = NEWEST) -> LabelSelector:
     """Parse a labelSelector.
 
-    :raises SelectorError: in the words of Kubernetes 1.36.
+    :param minor: 20 for the words of Kubernetes 1.20.
+    :raises SelectorError: in those words.
     """
-    return _Parser(text).selector()
-
-
-@dataclass(frozen=True, slots=True)
-class FieldSelector:
-    """Terms ``(field, equal, value)`` over metadata.name and metadata.namespace; all must hold."""
-
-    terms: tuple[tuple[str, bool, str], ...] = ()
-
-    def matches(self, namespace: str, name: str) -> bool:
-        values = {"metadata.namespace": namespace, "metadata.name": name}
-        return all((values[field] == value) == equal for field, equal, value in self.terms)
-
-    @property
-    def name(self) -> str:
-        """The one name that can match, or ``""``."""
-        for field, equal, value in self.terms:
-            if field == "metadata.name" and equal:
-                return value
-        return ""
-
-
-def parse_fields(text: str) -> FieldSelector:
-    """Parse a fieldSelector of a resource that knows only metadata.name and metadata.namespace.
-
-    :raises SelectorError: in the words of the API.
-    """
-    terms: list[tuple[str, bool, str]] = []
-    for term in _TERM.findall(text):
-        found = re.search(r"!=|==|=", term)
-        if found is None:
-            raise SelectorError(f"invalid selector: '{text}'; can't understand '{term}'")
-        field, value = term[: found.start()], term[found.end() :]
-        if field not in ("metadata.name", "metadata.namespace"):
-            raise SelectorError(
-                f'"{field}" is not a known field selector: only "metadata.name", '
-                '"metadata.namespace"'
-            )
-        if not _ESCAPED.fullmatch(value):
-            raise SelectorError(f"invalid field selector: '{value}' is not escaped as it should be")
-        terms.append((field, found[0] != "!=", re.sub(r"\\(.)", r"\1", value)))
-    return FieldSelector(tuple(sorted(terms)))
+    return _Parser(text, minor).selector()

@@ -38,6 +38,7 @@ class ApiError(Exception):
     :ivar message: the words for a person.
     :ivar details: the ``details`` member, or None where the body has none.
     :ivar retry_after: seconds to wait, from the body or the Retry-After header, or None.
+    :ivar continue_token: with which a list whose own token is too old may go on.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ApiError(Exception):
         reason: str | None = None,
         details: dict[str, Any] | None = None,
         retry_after: float | None = None,
+        continue_token: str = "",
     ) -> None:
         super().__init__(f"{code} {message}")
         self.code = code
@@ -55,6 +57,7 @@ class ApiError(Exception):
         self.message = message
         self.details = details
         self.retry_after = retry_after
+        self.continue_token = continue_token
 
     @property
     def causes(self) -> tuple[str, ...]:
@@ -69,7 +72,7 @@ class ApiError(Exception):
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.continue_token} if self.continue_token else {},
             "status": "Failure",
             "message": self.message,
         }
@@ -165,8 +168,12 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, message)
 
 
-def invalid(kind: str, name: str, *causes: tuple[str, str, str], group: str = "") -> ApiError:
-    """422 with its causes, each ``(field, reason, message)``."""
+#: What is wrong with one field: ``(field, reason, message)``.
+Cause = tuple[str, str, str]
+
+
+def invalid(kind: str, name: str, *causes: Cause, group: str = "") -> ApiError:
+    """422 with its causes."""
     told = [f"{field}: {message}" for field, _, message in causes]
     joined = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
     details: dict[str, Any] = {"name": name} if name else {}
@@ -184,6 +191,22 @@ def expired_list() -> ApiError:
     return ApiError(410, "The resourceVersion for the provided list is too old.", reason="Expired")
 
 
+def expired_continue(token: str) -> ApiError:
+    """
+    :param token: with which the list may go on all the same, at the newest version.
+    """
+    return ApiError(
+        410,
+        "The provided continue parameter is too old to display a consistent list result. You can"
+        " start a new list without the continue parameter, or use the continue token in this"
+        " response to retrieve the remainder of the results. Continuing with the provided token"
+        " results in an inconsistent list - objects that were created, modified, or deleted between"
+        " the time the first chunk was returned and now may show up in the list.",
+        reason="Expired",
+        continue_token=token,
+    )
+
+
 def expired_watch(asked: int, oldest: int) -> ApiError:
     return ApiError(410, f"too old resource version: {asked} ({oldest})", reason="Expired")
 
@@ -193,7 +216,10 @@ def not_ready() -> ApiError:
     return ApiError(429, "storage is (re)initializing", details={}, retry_after=1)
 
 
-def version_too_large(asked: int, current: int) -> ApiError:
+def version_too_large(asked: int, current: int, *, retry: bool = True) -> ApiError:
+    """
+    :param retry: whether to tell when to come again.
+    """
     return ApiError(
         504,
         f"Timeout: Too large resource version: {asked}, current: {current}",
@@ -202,5 +228,10 @@ def version_too_large(asked: int, current: int) -> ApiError:
                 {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
             ]
         },
-        retry_after=1,
+        retry_after=1 if retry else None,
     )
+
+
+def future_revision() -> ApiError:
+    """What etcd says of an exact version that has not come, which older API servers pass on."""
+    return ApiError(500, "etcdserver: mvcc: required revision is a future revision", reason="")

@@ -92,11 +92,20 @@ _BOOKMARK_REST: dict[str, dict[str, Any]] = {
 }
 
 
-def encode_bookmark(resource: Resource, version: int, *, initial_events_end: bool = False) -> bytes:
+def encode_bookmark(
+    resource: Resource,
+    version: int,
+    *,
+    initial_events_end: bool = False,
+    null_timestamp: bool = False,
+) -> bytes:
     """
     :param initial_events_end: mark the end of a streamed list.
+    :param null_timestamp: write the missing creationTimestamp, as servers before 1.34 do.
     """
     metadata: dict[str, Any] = {"resourceVersion": str(version)}
+    if null_timestamp:
+        metadata["creationTimestamp"] = None
     if initial_events_end:
         metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
     document = {

@@ -1,17 +1,19 @@
-"""The Service that knows an API's ``/version``: clients and plans choose their features by it."""
+"""The Service that knows what an API server tells of itself: features are chosen by it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
+import orjson
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..kube.resources import ENDPOINTSLICES
+from ..kube.resources import ENDPOINTSLICES, SERVICES, Resource
+from ..kube.server import ServerInfo, resource_entries, table_columns
 from ..kube.status import ApiError
 from .backoff import Backoff
 
@@ -22,13 +24,17 @@ REFRESH = 600.0
 class VersionApi(Protocol):
     def version(self) -> Coroutine[Any, Any, dict[str, Any]]: ...
 
-    def request(self, method: str, path: str) -> Coroutine[Any, Any, bytes]: ...
+    def request(
+        self, method: str, path: str, *, accept: str = ...
+    ) -> Coroutine[Any, Any, bytes]: ...
+
+
+_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
 class VersionPoller(Service):
     """
-    :ivar current: the document, None until it is known.
-    :ivar serves_slices: whether the API serves discovery.k8s.io/v1 (from Kubernetes 1.21).
+    :ivar current: what the server last told, None until it has.
     """
 
     log = Logger()
@@ -40,9 +46,17 @@ class VersionPoller(Service):
         *,
         random: Callable[[], float],
         known: Callable[[], None] = lambda: None,
+        tables: Sequence[Resource] = (),
+        namespace: str = "",
     ) -> None:
-        self.current: dict[str, Any] | None = None
-        self.serves_slices = False
+        """
+        :param known: called when the version has changed.
+        :param tables: whose columns are wanted.
+        :param namespace: where those may be read, ``""`` for everywhere.
+        """
+        self.current: ServerInfo | None = None
+        self._tables = tables
+        self._namespace = namespace
         self._reactor = reactor
         self._api = api
         self._backoff = Backoff(random)
@@ -69,21 +83,29 @@ class VersionPoller(Service):
 
     async def _look(self) -> None:
         version = await self._api.version()
-        if version != self.current:
-            self.serves_slices = await self._serves(ENDPOINTSLICES.root)
+        if self.current is None or version != self.current.version:
+            resources = {
+                **resource_entries(await self._document(SERVICES.root)),
+                **resource_entries(await self._document(ENDPOINTSLICES.root)),
+            }
+            columns = {}
+            for resource in self._tables:
+                if (resource.api_version, resource.plural) in resources:
+                    path = f"{resource.path(self._namespace)}?limit=1"
+                    columns[resource.plural] = table_columns(await self._document(path, _TABLE))
             self.log.info("the host is {version}", version=version.get("gitVersion", "unknown"))
-            self.current = version
+            self.current = ServerInfo(version, resources, columns)
             self._known()
         self._again(REFRESH)
 
-    async def _serves(self, root: str) -> bool:
+    async def _document(self, path: str, accept: str = "application/json") -> object:
+        """What is to be had there; None where nothing is, or where nobody may look."""
         try:
-            await self._api.request("GET", root)
+            return orjson.loads(await self._api.request("GET", path, accept=accept))
         except ApiError as error:
-            if error.code in (403, 404):
-                return False
+            if error.code in (403, 404, 406):
+                return None
             raise
-        return True
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):

@@ -7,7 +7,7 @@ and no socket; who wants to hear of changes subscribes.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -30,13 +30,13 @@ MAX_BYTES = 64 * 1024 * 1024
 class Selection:
     """A consistent answer to a list.
 
-    :ivar next_key: the last key that was looked at, where more follow; else ``""``.
+    :ivar next_start: where the next page starts, if there is one; else ``""``.
     :ivar remaining: how many keys follow, selected or not.
     """
 
     records: tuple[Record, ...]
     version: int
-    next_key: str = ""
+    next_start: str = ""
     remaining: int = 0
 
 
@@ -144,20 +144,20 @@ class Store:
         predicate: Predicate,
         *,
         at: int | None = None,
-        after: str = "",
+        start: str = "",
         limit: int = 0,
         namespace: str = "",
     ) -> Selection:
         """The selected objects in the order of their keys.
 
         :param at: the version to look at; None for the newest.
-        :param after: begin behind this key.
+        :param start: the key from which on; one that is not there stands where it would be.
         :param limit: at most so many objects; 0 for all.
         :param namespace: of this namespace only; ``""`` for all.
         :raises ApiError: 410, where the history no longer reaches back to ``at``.
         """
         records, order = self._at(at)
-        first = bisect_right(order, after) if after else 0
+        first = bisect_left(order, start)
         last = len(order)
         if namespace:
             first = max(first, bisect_left(order, namespace + "/"))
@@ -169,7 +169,9 @@ class Store:
                 found.append(record)
                 if len(found) == limit and index + 1 < last:
                     remaining = last - index - 1
-                    return Selection(tuple(found), at or self.version, order[index], remaining)
+                    # The least key after this one, as etcd's pages go on.
+                    start = order[index] + "\0"
+                    return Selection(tuple(found), at or self.version, start, remaining)
         return Selection(tuple(found), self.version if at is None else at)
 
     def _at(self, version: int | None) -> tuple[dict[str, Record], list[str]]:

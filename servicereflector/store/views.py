@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..kube.fields import FieldSelector
 from ..kube.objects import Record
 from ..kube.resources import Resource
-from ..kube.selectors import FieldSelector, LabelSelector
+from ..kube.selectors import LabelSelector
 from ..kube.status import ApiError, expired_watch
 from ..kube.watchevents import EventType, encode_event
 from .history import Change
@@ -44,7 +45,7 @@ class Filter:
         return (
             (not self.namespace or record.namespace == self.namespace)
             and self.labels.matches(record.labels)
-            and self.fields.matches(record.namespace, record.name)
+            and self.fields.matches(record)
         )
 
 
