@@ -13,9 +13,6 @@ from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 from servicereflector.testing.envtest import Binaries, BinariesMissing, find_binaries
 
-#: Not part of CI as long as it does not agree in every case: see docs/api.md.
-collect_ignore = [] if os.environ.get("DIFFERENTIAL") else ["differential"]
-
 
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: the collections after each test need not look at it."""

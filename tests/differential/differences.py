@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .cases import PROTOBUF, Case, accept
+from .lists import encoded, token
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         Case("protobuf preferred", "{ns}", headers=accept(f"{PROTOBUF},application/json")),
-        "as above; a client that takes both gets JSON",
+        "a client that takes JSON too gets that",
         Told(200, "k8s"),
         Told(200, '"kind":"ServiceList"'),
     ),
@@ -67,7 +68,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         Case("a namespace", "/api/v1/namespaces/default"),
-        "kubectl asks for it after a 404; 403 lets it print the right error (API.md 10.12)",
+        "kubectl asks for it after a 404; 403 lets it print the right error",
         Told(200, "Namespace"),
         Told(403, "Forbidden"),
     ),
@@ -86,10 +87,54 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         Case("group before v1", "/apis/discovery.k8s.io"),
-        "as above",
+        "a group of which nothing is served is not there",
         Told(200, "v1beta1"),
         Told(404, "404 page not found"),
         until=20,
+    ),
+    Difference(
+        Case("group of another version", "/apis/discovery.k8s.io/v7"),
+        "the real server knows the group in versions that are not served",
+        Told(404, "NotFound"),
+        Told(404, "404 page not found"),
+        until=20,
+    ),
+    Difference(
+        Case("empty namespace", "{group}/namespaces//{plural}"),
+        "who leaves out the namespace by mistake is not shown all of them",
+        Told(200, "ServiceList"),
+        Told(404, "NotFound"),
+    ),
+    Difference(
+        Case("watch path alone", "{group}/watch"),
+        "there is nothing there; the real server fails to say so",
+        Told(500, "unable to determine kind and namespace from url"),
+        Told(404, "NotFound"),
+    ),
+    Difference(
+        Case("token that is no JSON", "{ns}", f"continue={encoded('nonsense')}"),
+        "the words behind `continue key is not valid` are those of Go's JSON parser",
+        Told(400, "continue key is not valid: invalid character"),
+        Told(400, "continue key is not valid: it is no JSON"),
+    ),
+    Difference(
+        Case("token with a version in quotes", "{ns}", f"continue={token('5', 'a')}"),
+        "the words are those of Go's JSON parser, too",
+        Told(400, "continue key is not valid: json: cannot unmarshal string"),
+        Told(400, "continue key is not valid: its rv is no number"),
+    ),
+    Difference(
+        Case("export", "{ns}/cart", "export=1"),
+        "what 1.20 leaves out for an export is served by the Emitter",
+        Told(200, '"kind":"Service"'),
+        Told(200, '"resourceVersion"'),
+        until=20,
+    ),
+    Difference(
+        Case("checks", "/livez", "verbose"),
+        "the checks are the program's own",
+        Told(200, "[+]etcd ok"),
+        Told(200, "[+]ping ok\nlivez check passed"),
     ),
     Difference(
         Case("unknown path", "/foo"),

@@ -26,23 +26,25 @@ def _table() -> list[Case]:
     return cases
 
 
-def _token(version: int | str, start: str, api: str = "meta.k8s.io/v1") -> str:
-    document = json.dumps({"v": api, "rv": version, "start": start})
-    return base64.urlsafe_b64encode(document.encode()).rstrip(b"=").decode()
+def token(version: int | str, start: str, api: str = "meta.k8s.io/v1") -> str:
+    return encoded(json.dumps({"v": api, "rv": version, "start": start}))
+
+
+def encoded(text: str) -> str:
+    """As a continue token is."""
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
 _BAD_TOKENS = {
     "no base64": "!!!",
-    "no JSON": base64.urlsafe_b64encode(b"nonsense").rstrip(b"=").decode(),
     "padded": base64.urlsafe_b64encode(b'{"v":"meta.k8s.io/v1","rv":-1,"start":"a"}').decode(),
-    "other version": _token(5, "a\0", "meta.k8s.io/v2"),
-    "no start": _token(5, ""),
-    "version 0": _token(0, "a\0"),
-    "version as text": _token("5", "a\0"),
-    "path upwards": _token(-1, "../x\0"),
-    "path inside": _token(-1, "a/../../x\0"),
-    "unclean": _token(-1, "a//b\0"),
-    "empty object": base64.urlsafe_b64encode(b"{}").rstrip(b"=").decode(),
+    "other version": token(5, "a\0", "meta.k8s.io/v2"),
+    "no start": token(5, ""),
+    "version 0": token(0, "a\0"),
+    "path upwards": token(-1, "../x\0"),
+    "path inside": token(-1, "a/../../x\0"),
+    "unclean": token(-1, "a//b\0"),
+    "empty object": encoded("{}"),
 }
 
 CASES: tuple[Case, ...] = (
@@ -108,13 +110,13 @@ CASES: tuple[Case, ...] = (
         act="touch",
     ),
     *(Case(f"token: {name}", query=f"continue={token}") for name, token in _BAD_TOKENS.items()),
-    Case("token and version 0", query=f"continue={_token(-1, 'cart')}&resourceVersion=0"),
-    Case("token and a version", query=f"continue={_token(-1, 'cart')}&resourceVersion=5"),
-    Case("token and match", query=f"continue={_token(-1, 'cart')}&resourceVersionMatch=Exact"),
-    Case("token of the newest", query=f"continue={_token(-1, 'cart' + chr(0))}&limit=2"),
-    Case("token with a slash", query=f"continue={_token(-1, '/cart' + chr(0))}&limit=2"),
-    Case("token of the end", query=f"continue={_token(-1, 'zzz' + chr(0))}&limit=2"),
-    Case("token too old", query=f"continue={_token(1, 'cart' + chr(0))}&limit=2"),
-    Case("token without a limit", query=f"continue={_token(-1, 'gate' + chr(0))}"),
-    Case("token of the future", query=f"continue={_token(9_000_000, 'cart' + chr(0))}"),
+    Case("token and version 0", query=f"continue={token(-1, 'cart')}&resourceVersion=0"),
+    Case("token and a version", query=f"continue={token(-1, 'cart')}&resourceVersion=5"),
+    Case("token and match", query=f"continue={token(-1, 'cart')}&resourceVersionMatch=Exact"),
+    Case("token of the newest", query=f"continue={token(-1, 'cart' + chr(0))}&limit=2"),
+    Case("token with a slash", query=f"continue={token(-1, '/cart' + chr(0))}&limit=2"),
+    Case("token of the end", query=f"continue={token(-1, 'zzz' + chr(0))}&limit=2"),
+    Case("token too old", query=f"continue={token(1, 'cart' + chr(0))}&limit=2"),
+    Case("token without a limit", query=f"continue={token(-1, 'gate' + chr(0))}"),
+    Case("token of the future", query=f"continue={token(9_000_000, 'cart' + chr(0))}"),
 )

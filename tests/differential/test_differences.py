@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from .conftest import minor_version
@@ -27,3 +29,15 @@ def test_the_difference_is_what_is_written_down(
 
     hold(world.real, difference.real)
     hold(world.emitter, difference.emitter)
+
+
+def test_every_difference_is_documented() -> None:
+    """A row of docs/api.md each, and no row besides."""
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    table = text.partition("| request |")[2].partition("\n\n")[0]
+    rows = {line for line in table.splitlines() if line.startswith("| ")}
+    assert rows == {f"| {one.case.name} | {one.why} | {_versions(one)} |" for one in DIFFERENCES}
+
+
+def _versions(difference: Difference) -> str:
+    return "all" if difference.until == 1000 else f"up to 1.{difference.until}"
