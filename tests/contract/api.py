@@ -56,9 +56,9 @@ class Watching:
         return ("END", {}) if event is None else (event["type"], event["object"])
 
     async def names(self, number: int) -> list[tuple[str, str]]:
-        """Types and names of the next events."""
+        """Types and names of the next events; a bookmark has no name."""
         events = [await self.next() for _ in range(number)]
-        return [(kind, document["metadata"]["name"]) for kind, document in events]
+        return [(kind, document["metadata"].get("name", "")) for kind, document in events]
 
 
 class Api:
