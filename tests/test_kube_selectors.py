@@ -113,7 +113,7 @@ _NUMBER = "for 'Gt', 'Lt' operators, the value must be an integer"
             f'values[0][a]: Invalid value: "-": {_VALUE}]',
         ),
         ("a>-", 20, _NUMBER),
-        ("a b", 36, "found 'b', expected: in, notin, =, ==, !=, >, <"),
+        ("a b", 36, "found 'b', expected: in, notin, =, ==, !=, gt, lt"),
         ("a b", 20, "found 'b', expected: '=', '!=', '==', 'in', notin'"),
         ("a in (", 36, "found '', expected: ',', ')' or identifier"),
         ("a in (b,>", 36, "found '>', expected: ',', or identifier"),

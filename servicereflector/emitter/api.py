@@ -24,11 +24,10 @@ from werkzeug.exceptions import HTTPException, NotFound
 from ..kube.objects import Record
 from ..kube.resources import ENDPOINTS, Resource
 from ..kube.server import ServerInfo
-from ..kube.status import ApiError, method_not_allowed, not_ready, unknown_path
+from ..kube.status import ApiError, bad_request, method_not_allowed, not_ready, unknown_path
 from . import discovery
 from .collection import GZIP_FROM, Collection, Served
 from .negotiation import (
-    AGGREGATES,
     Form,
     encode,
     error_form,
@@ -41,18 +40,25 @@ from .streams import StreamStats
 
 Json = dict[str, Any]
 
+#: The minor version from which the router does not trim a slash at a path's end (go-restful 3.11).
+_KEEPS_SLASHES = 28
+
 ENDPOINTS_WARNING = (
     b'299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
 )
 
 
 def _respond(
-    request: IRequest, code: int, document: Json | bytes, content_type: str = "application/json"
+    request: IRequest,
+    code: int,
+    document: Json | bytes,
+    content_type: str = "application/json",
+    cache_control: bytes = b"no-cache, private",
 ) -> bytes:
     body = document if isinstance(document, bytes) else orjson.dumps(document) + b"\n"
     request.setResponseCode(code)
     request.setHeader(b"Content-Type", content_type.encode())
-    request.setHeader(b"Cache-Control", b"no-cache, private")
+    request.setHeader(b"Cache-Control", cache_control)
     request.setHeader(b"Content-Length", b"%d" % len(body))
     audit_id = request.getHeader(b"Audit-Id")
     if audit_id:
@@ -96,7 +102,7 @@ class ReadApi:
     """
 
     app = Klein()
-    app.url_map.strict_slashes = False  # kube-apiserver's router trims a slash at the end
+    app.url_map.strict_slashes = False  # a slash at the end: see _KEEPS_SLASHES
     log = Logger()
 
     def __init__(
@@ -220,15 +226,15 @@ class ReadApi:
             aggregated=core is not None,
             routed=core is not False,
         )
-        if core is not None and minor >= AGGREGATES:
-            request.setHeader(b"Vary", b"Accept")
         if not form.transform or core is None:
             return _respond(request, 200, encode(document, form), form.content_type)
         document = discovery.aggregated(self._resources, self._verbs, core=core)
         body = encode(document, form)
+        request.setHeader(b"Vary", b"Accept")
+        request.setHeader(b"Cache-Control", b"public")
         if request.setETag(discovery.etag(body).encode()):  # the client has it already: 304
             return b""
-        return _respond(request, 200, body, form.content_type)
+        return _respond(request, 200, body, form.content_type, b"public")
 
     @app.route("/apis/<group>")
     def group(self, request: Request, group: str) -> bytes:
@@ -279,6 +285,8 @@ class ReadApi:
         watch: bool = False,
     ) -> bytes:
         collection = self._find(group, version, plural)
+        if request.path.endswith(b"/") and self._told().minor >= _KEEPS_SLASHES:
+            raise bad_request("name must be provided")  # an object's path, with no name in it
         if namespace and not collection.store.resource.namespaced:
             raise unknown_path()
         self._only_get(request)
@@ -371,8 +379,9 @@ class ReadApi:
             raise NotFound
         return collection
 
-    @staticmethod
-    def _only_get(request: Request) -> None:
+    def _only_get(self, request: Request) -> None:
+        if request.path.endswith(b"/") and self._told().minor >= _KEEPS_SLASHES:
+            raise unknown_path()
         if request.method != b"GET":
             raise method_not_allowed()
 

@@ -140,7 +140,7 @@ class Collection:
         known = self._bodies.get(words) if reusable else None
         if known is not None:
             return known
-        namespace = query.filter.namespace
+        namespace, minor = query.filter.namespace, self._server().minor
         try:
             selection = store.select(
                 self._predicate(query.filter),
@@ -152,10 +152,10 @@ class Collection:
         except ApiError:  # the history does not reach back so far
             if not query.start:
                 raise
-            raise expired_continue(make_continue(-1, query.start, namespace)) from None
+            raise expired_continue(make_continue(-1, query.start, namespace, minor)) from None
         token, remaining = "", None
         if selection.next_start:
-            token = make_continue(selection.version, selection.next_start, namespace)
+            token = make_continue(selection.version, selection.next_start, namespace, minor)
             if not query.filter.labels.requirements and not query.filter.fields.terms:
                 remaining = selection.remaining
         encoder = self._encoder(form)

@@ -20,14 +20,20 @@ _FORM = "meta.k8s.io/v1"
 #: The minor version from which an unknown version of the token is told without quotation marks.
 _UNQUOTED = 25
 
+#: The minor version from which the key begins with a slash; all versions read both forms. Which one
+#: was the first is not known.
+_ABSOLUTE = 34
 
-def make_continue(version: int, start: str, namespace: str) -> str:
+
+def make_continue(version: int, start: str, namespace: str, minor: int) -> str:
     """The token that goes on from the key ``start`` on.
 
     :param version: -1 for the newest data.
     :param namespace: of the list; ``""`` for all of them.
     """
     within = start.removeprefix(namespace + "/") if namespace else start
+    if minor >= _ABSOLUTE:
+        within = "/" + within
     document = {"v": _FORM, "rv": version, "start": within}
     return base64.urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
 

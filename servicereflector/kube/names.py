@@ -11,6 +11,9 @@ import re
 #: Stands for the minor version of a server that has not told its own.
 NEWEST = 99
 
+#: The minor version from which a label key is called so. Which one was the first is not known.
+_LABEL_KEYS = 34
+
 _NAME = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = f"({_NAME})?"
 _SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
@@ -39,8 +42,9 @@ def label_key_errors(key: str, minor: int = NEWEST) -> list[str]:
     """
     parts = key.split("/")
     if len(parts) > 2:
+        what = "a valid label key" if minor >= _LABEL_KEYS else "a qualified name"
         return [
-            f"a qualified name {_NAME_RULE} with an optional DNS subdomain prefix and '/'"
+            f"{what} {_NAME_RULE} with an optional DNS subdomain prefix and '/'"
             " (e.g. 'example.com/MyName')"
         ]
     name = parts[-1]

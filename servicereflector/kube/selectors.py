@@ -157,7 +157,7 @@ class _Parser:
                 return Operator.EQUALS, (self.value(),)
             case "!=" | ">" | "<":
                 return Operator(token), (self.value(),)
-        expected = "in, notin, =, ==, !=, >, <"
+        expected = "in, notin, =, ==, !=, gt, lt"
         if self._minor < _TELLS_PATHS:
             expected = "'=', '!=', '==', 'in', notin'"
         raise _unparsed(f"found '{token}', expected: {expected}")

@@ -118,6 +118,9 @@ def _known(document: Any, served: frozenset[str]) -> Any:
             if one["name"] in served
         ]
         return {**document, "resources": resources}
+    if document.get("kind") == "APIGroupDiscoveryList":
+        groups = [_known_group(group, served) for group in document["items"]]
+        return {**document, "items": [group for group in groups if group["versions"]]}
     if document.get("kind") == "APIGroupList":
         known = {"discovery.k8s.io"} if "endpointslices" in served else set()
         groups = [one for one in document["groups"] or () if one["name"] in known]
@@ -126,6 +129,24 @@ def _known(document: Any, served: frozenset[str]) -> Any:
         if isinstance(inner := document.get(name), list):
             return {**document, name: [one for one in inner if not _is_hidden(one)]}
     return document
+
+
+def _known_group(group: Any, served: frozenset[str]) -> Any:
+    """A group of aggregated discovery with what both sides serve of it."""
+    versions = []
+    for version in group["versions"]:
+        resources = [
+            {
+                **{name: value for name, value in one.items() if name != "subresources"},
+                "verbs": [verb for verb in one["verbs"] if verb in _READING],
+            }
+            for one in version["resources"]
+            if one["resource"] in served
+        ]
+        if resources:
+            versions.append({**version, "resources": resources})
+    metadata = {n: v for n, v in group["metadata"].items() if n != "creationTimestamp"}
+    return {**group, "metadata": metadata, "versions": versions}
 
 
 def _is_hidden(thing: Any) -> bool:

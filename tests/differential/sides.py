@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
+
 Json = dict[str, Any]
 
 #: Seconds for an answer, and for each event that is waited for.
@@ -79,7 +81,8 @@ class Exchange:
         if self.answer.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         self.answer.newline = body.endswith(b"\n")
-        self.answer.documents = [_parsed(body)]
+        told = self.answer.headers.get("Content-Type", "")
+        self.answer.documents = [yaml.safe_load(body) if "yaml" in told else _parsed(body)]
         return self.answer
 
     def raw(self) -> tuple[int, bytes]:
