@@ -285,6 +285,7 @@ class ReadApi:
         watch: bool = False,
     ) -> bytes:
         collection = self._find(group, version, plural)
+        self._warn(request, collection)
         if request.path.endswith(b"/") and self._told().minor >= _KEEPS_SLASHES:
             raise bad_request("name must be provided")  # an object's path, with no name in it
         if namespace and not collection.store.resource.namespaced:
@@ -300,7 +301,6 @@ class ReadApi:
         if name:
             query = named_only(query, name)
         too_early = partial(query.too_early, minor)
-        self._warn(request, collection)
         if query.watch:
             if query.initial_events:
                 await collection.reach(query.version, too_early)
@@ -339,6 +339,7 @@ class ReadApi:
                 details={"name": name, "kind": "namespaces"},
             )
         collection = self._find(group, version, plural)
+        self._warn(request, collection)
         resource = collection.store.resource
         if resource.namespaced != bool(namespace):
             raise unknown_path()
@@ -346,7 +347,6 @@ class ReadApi:
         check_path_segment(name)
         parameters = parameters_of(request)
         form = self._form(request, parameters, collection, watch=False, listed=False)
-        self._warn(request, collection)
         await collection.reach(parse_get(parameters, self._told().minor))
         return _respond(request, 200, collection.get(namespace, name, form), form.content_type)
 
@@ -370,7 +370,8 @@ class ReadApi:
         )
 
     def _warn(self, request: Request, collection: Collection) -> None:
-        if collection.store.resource is ENDPOINTS and self._told().minor >= 33:
+        deprecated = collection.store.resource is ENDPOINTS and self._told().minor >= 33
+        if deprecated and request.method == b"GET":
             request.setHeader(b"Warning", ENDPOINTS_WARNING)
 
     def _find(self, group: str, version: str, plural: str) -> Collection:

@@ -23,7 +23,7 @@ from .encoding import Encoder
 from .negotiation import Form
 from .queries import Query
 from .streams import Hub, Stream, StreamStats
-from .tokens import make_continue
+from .tokens import ABSOLUTE, make_continue
 
 #: kube-apiserver compresses what is larger (apiserver endpoints/handlers/responsewriters).
 GZIP_FROM = 128 * 1024
@@ -152,10 +152,13 @@ class Collection:
         except ApiError:  # the history does not reach back so far
             if not query.start:
                 raise
-            raise expired_continue(make_continue(-1, query.start, namespace, minor)) from None
+            fresh = make_continue(-1, query.start, namespace)
+            raise expired_continue(fresh) from None
         token, remaining = "", None
         if selection.next_start:
-            token = make_continue(selection.version, selection.next_start, namespace, minor)
+            token = make_continue(
+                selection.version, selection.next_start, namespace, absolute=minor >= ABSOLUTE
+            )
             if not query.filter.labels.requirements and not query.filter.fields.terms:
                 remaining = selection.remaining
         encoder = self._encoder(form)

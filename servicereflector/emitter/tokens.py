@@ -20,19 +20,21 @@ _FORM = "meta.k8s.io/v1"
 #: The minor version from which an unknown version of the token is told without quotation marks.
 _UNQUOTED = 25
 
-#: The minor version from which the key begins with a slash; all versions read both forms. Which one
-#: was the first is not known.
-_ABSOLUTE = 34
+#: The minor version from which the keys of pages begin with a slash; all versions read both forms.
+#: Which one was the first is not known.
+ABSOLUTE = 34
 
 
-def make_continue(version: int, start: str, namespace: str, minor: int) -> str:
+def make_continue(version: int, start: str, namespace: str, *, absolute: bool = False) -> str:
     """The token that goes on from the key ``start`` on.
 
     :param version: -1 for the newest data.
     :param namespace: of the list; ``""`` for all of them.
+    :param absolute: whether the key begins with a slash. The token that replaces one that was too
+        old never does.
     """
     within = start.removeprefix(namespace + "/") if namespace else start
-    if minor >= _ABSOLUTE:
+    if absolute:
         within = "/" + within
     document = {"v": _FORM, "rv": version, "start": within}
     return base64.urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
