@@ -18,6 +18,7 @@ from servicereflector.emitter.negotiation import (
     error_form,
     negotiate,
     negotiate_discovery,
+    route_to_resource,
 )
 from servicereflector.kube.resources import ENDPOINTS, ENDPOINTSLICES, SERVICES, Resource
 from servicereflector.kube.status import ApiError
@@ -47,9 +48,9 @@ def ask(accept: str, **arguments: Any) -> Form:
         "parameters": {},
         "watch": False,
         "collection": True,
-        "minor": 36,
         **arguments,
     }
+    route_to_resource(accept, asked.pop("minor", 36), collection=asked["collection"])
     return negotiate(accept, **asked)
 
 

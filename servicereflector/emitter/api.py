@@ -34,6 +34,7 @@ from .negotiation import (
     negotiate,
     negotiate_discovery,
     route,
+    route_to_resource,
 )
 from .queries import asks_to_watch, check_path_segment, named_only, parse_get, parse_query
 from .streams import StreamStats
@@ -42,6 +43,9 @@ Json = dict[str, Any]
 
 #: The minor version from which the router does not trim a slash at a path's end (go-restful 3.11).
 _KEEPS_SLASHES = 28
+
+#: The minor version from which Endpoints are deprecated.
+_ENDPOINTS_DEPRECATED = 33
 
 ENDPOINTS_WARNING = (
     b'299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
@@ -285,7 +289,6 @@ class ReadApi:
         watch: bool = False,
     ) -> bytes:
         collection = self._find(group, version, plural)
-        self._warn(request, collection)
         if request.path.endswith(b"/") and self._told().minor >= _KEEPS_SLASHES:
             raise bad_request("name must be provided")  # an object's path, with no name in it
         if namespace and not collection.store.resource.namespaced:
@@ -339,14 +342,13 @@ class ReadApi:
                 details={"name": name, "kind": "namespaces"},
             )
         collection = self._find(group, version, plural)
-        self._warn(request, collection)
         resource = collection.store.resource
         if resource.namespaced != bool(namespace):
             raise unknown_path()
         self._only_get(request)
-        check_path_segment(name)
         parameters = parameters_of(request)
         form = self._form(request, parameters, collection, watch=False, listed=False)
+        check_path_segment(name)
         await collection.reach(parse_get(parameters, self._told().minor))
         return _respond(request, 200, collection.get(namespace, name, form), form.content_type)
 
@@ -359,20 +361,18 @@ class ReadApi:
         watch: bool,
         listed: bool,
     ) -> Form:
+        accept, minor = _header(request, b"Accept"), self._told().minor
+        route_to_resource(accept, minor, collection=listed)
+        if collection.store.resource is ENDPOINTS and minor >= _ENDPOINTS_DEPRECATED:
+            request.setHeader(b"Warning", ENDPOINTS_WARNING)
         return negotiate(
-            _header(request, b"Accept"),
+            accept,
             user_agent=_header(request, b"User-Agent"),
             parameters=parameters,
             watch=watch,
             collection=listed,
-            minor=self._told().minor,
             resource=collection.store.resource,
         )
-
-    def _warn(self, request: Request, collection: Collection) -> None:
-        deprecated = collection.store.resource is ENDPOINTS and self._told().minor >= 33
-        if deprecated and request.method == b"GET":
-            request.setHeader(b"Warning", ENDPOINTS_WARNING)
 
     def _find(self, group: str, version: str, plural: str) -> Collection:
         collection = self._collections.get((group, version, plural))

@@ -78,19 +78,16 @@ def negotiate(
     parameters: Mapping[str, str],
     watch: bool,
     collection: bool,
-    minor: int,
     resource: Resource | None = None,
 ) -> Form:
-    """The form of a get, list or watch.
+    """The form of a get, list or watch that the router has let pass.
 
     :param accept: the header, ``""`` where there is none.
     :param parameters: the query's first value of each.
     :param collection: whether the path is a collection's.
-    :param minor: 20 for Kubernetes 1.20: some of the words differ.
     :param resource: named in one of the refusals.
     :raises ApiError: 406, or 400 for an unknown ``includeObject``.
     """
-    route(accept, minor, _REPRESENTATIONS, _STREAMS if collection else ())
     clause, serialization = _choose_or_refuse(accept, _is_transform)
     transform, version = _transform(clause, watch, collection, resource)
     include = parameters.get("includeObject", "") if transform == "Table" else ""
@@ -148,6 +145,11 @@ def encode(document: object, form: Form) -> bytes:
     if form.pretty:
         return orjson.dumps(document, option=orjson.OPT_INDENT_2)
     return orjson.dumps(document) + b"\n"
+
+
+def route_to_resource(accept: str, minor: int, *, collection: bool) -> None:
+    """As :func:`route`, to a collection or an object."""
+    route(accept, minor, _REPRESENTATIONS, _STREAMS if collection else ())
 
 
 def route(
