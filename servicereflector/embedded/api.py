@@ -13,7 +13,8 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException
 
-from ..emitter.api import ReadApi, every, respond_error
+from ..emitter.answers import respond_error
+from ..emitter.api import ReadApi, every
 from ..emitter.collection import Served
 from ..emitter.discovery import WRITING
 from ..kube.objects import Json, full_body, key_of

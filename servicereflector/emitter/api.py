@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
 
-import orjson
 from klein import Klein
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -26,11 +24,18 @@ from ..kube.resources import ENDPOINTS, Resource
 from ..kube.server import ServerInfo
 from ..kube.status import ApiError, bad_request, method_not_allowed, not_ready, unknown_path
 from . import discovery
+from .answers import (
+    header_of,
+    parameters_of,
+    respond,
+    respond_error,
+    respond_in_text,
+    takes_gzip,
+)
 from .collection import GZIP_FROM, Collection, Served
 from .negotiation import (
     Form,
     encode,
-    error_form,
     negotiate,
     negotiate_discovery,
     route,
@@ -50,52 +55,6 @@ _ENDPOINTS_DEPRECATED = 33
 ENDPOINTS_WARNING = (
     b'299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
 )
-
-
-def _respond(
-    request: IRequest,
-    code: int,
-    document: Json | bytes,
-    content_type: str = "application/json",
-    cache_control: bytes = b"no-cache, private",
-) -> bytes:
-    body = document if isinstance(document, bytes) else orjson.dumps(document) + b"\n"
-    request.setResponseCode(code)
-    request.setHeader(b"Content-Type", content_type.encode())
-    request.setHeader(b"Cache-Control", cache_control)
-    request.setHeader(b"Content-Length", b"%d" % len(body))
-    audit_id = request.getHeader(b"Audit-Id")
-    if audit_id:
-        request.setHeader(b"Audit-Id", audit_id)
-    return body
-
-
-def _plain_text(request: IRequest, code: int) -> None:
-    request.setResponseCode(code)
-    request.setHeader(b"X-Content-Type-Options", b"nosniff")
-    request.setHeader(b"Cache-Control", b"no-cache, private")
-    request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-
-
-def respond_error(request: IRequest, error: ApiError) -> bytes:
-    """Answer with the error's Status body."""
-    if error.retry_after is not None:
-        request.setHeader(b"Retry-After", b"%d" % error.retry_after)
-    form = error_form(
-        _header(request, b"Accept"),
-        user_agent=_header(request, b"User-Agent"),
-        parameters=parameters_of(request),
-    )
-    return _respond(request, error.code, encode(error.body(), form), form.content_type)
-
-
-def parameters_of(request: IRequest) -> dict[str, str]:
-    """The query's first value of each parameter; what is no UTF-8 is replaced.
-
-    ``?verbose`` is the same as ``?verbose=``. (``request.args`` lacks it.)
-    """
-    query = request.uri.partition(b"?")[2].decode("utf-8", "replace")
-    return dict(reversed(parse_qsl(query, keep_blank_values=True, errors="replace")))
 
 
 class ReadApi:
@@ -170,7 +129,7 @@ class ReadApi:
         known_group = parts[1] == b"apis" and parts[2:3] and parts[2] in groups
         if parts[1] in (b"api", b"version") or known_group:
             return respond_error(request, unknown_path())
-        _plain_text(request, 404)
+        respond_in_text(request, 404)
         return b"404 page not found\n"
 
     @app.handle_errors(Exception)
@@ -186,7 +145,7 @@ class ReadApi:
         if check == "readyz":
             synced = {c.store.resource.plural: c.store.synced for c in self._collections.values()}
         well = self.ready or check != "readyz"
-        _plain_text(request, 200 if well else 500)
+        respond_in_text(request, 200 if well else 500)
         if well and "verbose" not in parameters_of(request):
             return b"ok"
         lines = ["[+]ping ok"]
@@ -203,13 +162,13 @@ class ReadApi:
         server = self._server()
         if server is None:
             raise not_ready()
-        route(_header(request, b"Accept"), server.minor, ("application/json",))
-        return _respond(request, 200, server.version)
+        route(header_of(request, b"Accept"), server.minor, ("application/json",))
+        return respond(request, 200, server.version)
 
     @app.route("/api")
     def core_versions(self, request: Request) -> bytes:
         self._only_get(request)
-        address = _header(request, b"Host")
+        address = header_of(request, b"Host")
         return self._discover(request, discovery.core_versions(address), core=True)
 
     @app.route("/apis")
@@ -223,22 +182,22 @@ class ReadApi:
         """
         minor = self._told().minor
         form = negotiate_discovery(
-            _header(request, b"Accept"),
-            user_agent=_header(request, b"User-Agent"),
+            header_of(request, b"Accept"),
+            user_agent=header_of(request, b"User-Agent"),
             parameters=parameters_of(request),
             minor=minor,
             aggregated=core is not None,
             routed=core is not False,
         )
         if not form.transform or core is None:
-            return _respond(request, 200, encode(document, form), form.content_type)
+            return respond(request, 200, encode(document, form), form.content_type)
         document = discovery.aggregated(self._resources, self._verbs, core=core)
         body = encode(document, form)
         request.setHeader(b"Vary", b"Accept")
         request.setHeader(b"Cache-Control", b"public")
         if request.setETag(discovery.etag(body).encode()):  # the client has it already: 304
             return b""
-        return _respond(request, 200, body, form.content_type, b"public")
+        return respond(request, 200, body, form.content_type, b"public")
 
     @app.route("/apis/<group>")
     def group(self, request: Request, group: str) -> bytes:
@@ -319,7 +278,7 @@ class ReadApi:
             request.setHeader(b"Content-Encoding", b"gzip")
             request.setHeader(b"Vary", b"Accept-Encoding")
         self.stats.bytes_sent += len(data)
-        return _respond(request, 200, data, form.content_type)
+        return respond(request, 200, data, form.content_type)
 
     @app.route("/api/<version>/<plural>/<name>")
     @app.route("/api/<version>/namespaces/<namespace>/<plural>/<name>")
@@ -350,7 +309,7 @@ class ReadApi:
         form = self._form(request, parameters, collection, watch=False, listed=False)
         check_path_segment(name)
         await collection.reach(parse_get(parameters, self._told().minor))
-        return _respond(request, 200, collection.get(namespace, name, form), form.content_type)
+        return respond(request, 200, collection.get(namespace, name, form), form.content_type)
 
     def _form(
         self,
@@ -361,13 +320,13 @@ class ReadApi:
         watch: bool,
         listed: bool,
     ) -> Form:
-        accept, minor = _header(request, b"Accept"), self._told().minor
+        accept, minor = header_of(request, b"Accept"), self._told().minor
         route_to_resource(accept, minor, collection=listed)
         if collection.store.resource is ENDPOINTS and minor >= _ENDPOINTS_DEPRECATED:
             request.setHeader(b"Warning", ENDPOINTS_WARNING)
         return negotiate(
             accept,
-            user_agent=_header(request, b"User-Agent"),
+            user_agent=header_of(request, b"User-Agent"),
             parameters=parameters,
             watch=watch,
             collection=listed,
@@ -385,16 +344,6 @@ class ReadApi:
             raise unknown_path()
         if request.method != b"GET":
             raise method_not_allowed()
-
-
-def _header(request: IRequest, name: bytes) -> str:
-    return (request.getHeader(name) or b"").decode("latin-1")
-
-
-def takes_gzip(request: Request) -> bool:
-    """Only the plain token counts: no q-value, no ``*`` (apiserver responsewriters)."""
-    tokens = _header(request, b"Accept-Encoding").split(",")
-    return "gzip" in [token.strip() for token in tokens]
 
 
 def every(_record: Record) -> bool:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from twisted.web.server import Request
 
-from ..emitter.api import parameters_of
+from ..emitter.answers import parameters_of
 
 
 @dataclass(frozen=True, slots=True)
