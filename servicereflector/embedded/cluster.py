@@ -30,6 +30,7 @@ from ..kube.status import (
 from ..kube.watchevents import EventType
 from ..store.versioned import Store
 from .services import ServiceRules
+from .slices import admit_slice
 from .validation import check_name, normalise
 
 STALE = (
@@ -55,7 +56,8 @@ class Cluster:
     """
     :param now: the time as metadata.creationTimestamp writes it.
     :param uid: a fresh uid.
-    :param service_range: the CIDR that clusterIPs are allocated from.
+    :param service_range: the CIDR that clusterIPs are allocated from; of a dual-stack cluster two,
+        with a comma between them, the first family's first.
     """
 
     def __init__(
@@ -108,6 +110,8 @@ class Cluster:
         normalise(resource, document)
         if resource is SERVICES:
             self._services.admit(document, None)
+        if resource is ENDPOINTSLICES:
+            admit_slice(document, None)
         return self._put(resource, document)
 
     def update(self, resource: Resource, namespace: str, name: str, document: Json) -> Record:
@@ -142,6 +146,8 @@ class Cluster:
         normalise(resource, document, before)
         if resource is SERVICES:
             self._services.admit(document, before)
+        if resource is ENDPOINTSLICES:
+            admit_slice(document, before)
         metadata["resourceVersion"] = str(current.version)
         document.pop("kind", None)
         document.pop("apiVersion", None)

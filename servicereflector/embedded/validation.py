@@ -125,6 +125,12 @@ def _check_ip(name: str, field: str, text: object) -> None:
         ip = ipaddress.ip_address(str(text))
     except ValueError:
         raise _bad(name, field, f'Invalid value: "{text}": must be a valid IP address') from None
+    if inside := special_range(ip):
+        raise _bad(name, field, f'Invalid value: "{text}": may not be in the {inside}')
+
+
+def special_range(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """The range that the address lies in and no endpoint may; ``""`` for others."""
     ranges = {
         "loopback range (127.0.0.0/8, ::1/128)": ip.is_loopback,
         "link-local range (169.254.0.0/16, fe80::/10)": ip.is_link_local,
@@ -133,9 +139,7 @@ def _check_ip(name: str, field: str, text: object) -> None:
             ip in network for network in _LINK_LOCAL_MULTICAST
         ),
     }
-    for words, inside in ranges.items():
-        if inside:
-            raise _bad(name, field, f'Invalid value: "{text}": may not be in the {words}')
+    return next((words for words, inside in ranges.items() if inside), "")
 
 
 def _bad(name: str, field: str, message: str) -> ApiError:

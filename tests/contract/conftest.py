@@ -42,11 +42,17 @@ def real(request: pytest.FixtureRequest) -> ApiServer | None:
     return server
 
 
+@pytest.fixture
+def service_range() -> str:
+    """Of the embedded cluster."""
+    return SERVICE_RANGE
+
+
 @pytest_twisted.async_yield_fixture
-async def api(real: ApiServer | None) -> AsyncIterator[Api]:
+async def api(real: ApiServer | None, service_range: str) -> AsyncIterator[Api]:
     served = None
     if real is None:
-        embedded = EmbeddedApi(reactor, _cluster())
+        embedded = EmbeddedApi(reactor, _cluster(service_range))
         served = Served(embedded.app.resource())
         connection = Connection(served.url)
     else:
@@ -65,9 +71,9 @@ async def api(real: ApiServer | None) -> AsyncIterator[Api]:
         await served.close()
 
 
-def _cluster() -> Cluster:
+def _cluster(service_range: str) -> Cluster:
     return Cluster(
         now=lambda: "2026-01-01T00:00:00Z",
         uid=lambda: str(uuid.uuid4()),
-        service_range=SERVICE_RANGE,
+        service_range=service_range,
     )
