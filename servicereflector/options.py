@@ -13,9 +13,11 @@ from .client.connection import ConfigError, parse_url
 from .emitter.tls import check_suites
 from .flags import Flag, FlagOptions, address, boolean, count, one_of, port
 from .kube.selectors import LabelSelector, SelectorError, parse_labels
+from .mirror.policy import EndpointsApi
 
 LOG_LEVELS = ("all", "debug", "info", "warn", "error", "none")
 LOG_FORMATS = ("json", "text")
+ENDPOINTS_APIS = tuple(api.value for api in EndpointsApi)
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 
 
@@ -72,6 +74,10 @@ def _pair(text: str) -> NamedPair:
     if not (certificate and comma and key):
         raise ValueError(f"{text!r} is not of the form cert.pem,key.pem[:domain,…]")
     return NamedPair(certificate, key, tuple(d.strip() for d in domains.split(",") if d.strip()))
+
+
+def _endpoints_api(text: str) -> EndpointsApi:
+    return EndpointsApi(one_of(ENDPOINTS_APIS)(text))
 
 
 FLAGS = (
@@ -161,6 +167,27 @@ FLAGS = (
         "reflector.prune",
         "false",
         "Delete the mirrors of sources that are no longer configured.",
+        boolean,
+        boolean=True,
+    ),
+    Flag(
+        "reflector.endpoints-api",
+        EndpointsApi.BOTH.value,
+        f"Where a mirror's addresses are written: one of {', '.join(ENDPOINTS_APIS)}; Endpoints "
+        "alone where the host has no discovery.k8s.io/v1.",
+        _endpoints_api,
+    ),
+    Flag(
+        "reflector.external-names",
+        "true",
+        "Mirror Services of the type ExternalName.",
+        boolean,
+        boolean=True,
+    ),
+    Flag(
+        "reflector.hints",
+        "false",
+        "Copy the zone hints of EndpointSlices: for clusters that share their zones.",
         boolean,
         boolean=True,
     ),

@@ -7,7 +7,7 @@ demo and the tests put the same program together, over TCP or in memory, in real
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
@@ -21,14 +21,19 @@ from .emitter.collection import Served
 from .kube.objects import Record
 from .kube.resources import ENDPOINTS, ENDPOINTSLICES, EVENTS, NAMESPACES, SERVICES
 from .kube.selectors import LabelSelector
+from .kube.slices import MANAGED_BY, MANAGER
 from .listwatch.informer import Api, Informer
 from .listwatch.machine import Timing
 from .listwatch.version import VersionApi, VersionPoller
-from .mirror.features import features_of
 from .mirror.ownership import is_exported
-from .reflector.controller import Controller, Source
+from .mirror.policy import Policy
+from .reflector.abilities import Abilities
+from .reflector.controller import Controller
 from .reflector.events import conflict_event
+from .reflector.following import SliceFollower
 from .reflector.host import Host, Writer
+from .reflector.slices import Slices
+from .reflector.sources import Source
 from .store.versioned import MAX_CHANGES, Predicate, Store
 
 #: The name that the host has beside the sources in logs and metrics.
@@ -58,13 +63,13 @@ class Roles:
     :ivar namespace: the one namespace that both roles are limited to, ``""`` for all.
     :ivar emitted: what the Emitter shows, None for no Emitter.
     :ivar reflected: what is asked of the sources, None for no Reflector.
-    :ivar prune: whether mirrors of sources that are not configured are deleted.
+    :ivar policy: how the Reflector mirrors.
     """
 
     namespace: str = ""
     emitted: LabelSelector | None = None
     reflected: LabelSelector | None = None
-    prune: bool = False
+    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class Program(MultiService):
         self._clients: list[Client] = [host, *(source.client for source in sources)]
         self._events_sent = 0
         self._emitted: Predicate | None = None
-        self._slices = False
+        self._mirrors: Host | None = None
         self._namespace = roles.namespace
         self._telling: set[Deferred[Any]] = set()
         self.version = VersionPoller(
@@ -124,11 +129,12 @@ class Program(MultiService):
         )
         self.version.setServiceParent(self)
         # Only an Emitter's clients read the history.
-        kept = MAX_CHANGES if roles.emitted is not None else 0
+        self._kept = MAX_CHANGES if roles.emitted is not None else 0
         self._services, self._endpoints = (
-            self._follow(HOST, host, Store(resource, max_changes=kept), roles.namespace)
+            self._follow(HOST, host, Store(resource, max_changes=self._kept), roles.namespace).store
             for resource in (SERVICES, ENDPOINTS)
         )
+        self._abilities = Abilities(lambda: self.version.current, self._services)
         if roles.emitted is not None:
             self.read_api = self._make_emitter(roles.emitted)
         if roles.reflected is not None:
@@ -154,13 +160,23 @@ class Program(MultiService):
             if informer.source == HOST
             and not informer.store.synced
             # An older role does not let us read these: their lists answer 429 then.
-            and informer.store.resource is not ENDPOINTSLICES
+            and not (informer.store is self._abilities.slices and self._abilities.forbidden)
         ]
         if waiting:
             return f"the host's first lists are not in: {', '.join(waiting)}"
         return "" if self.version.current is not None else "the host's version is not known"
 
-    def _follow(self, source: str, api: Api, store: Store, namespace: str, **scope: str) -> Store:
+    def _follow(
+        self,
+        source: str,
+        api: Api,
+        store: Store,
+        namespace: str,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        troubled: Callable[[Exception], None] = lambda _error: None,
+    ) -> Informer:
         informer = Informer(
             self._world.reactor,
             api,
@@ -168,12 +184,18 @@ class Program(MultiService):
             random=self._world.random,
             source=source,
             namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
             timing=self._world.timing,
-            **scope,
+            troubled=troubled,
         )
         informer.setServiceParent(self)
         self.informers.append(informer)
-        return store
+        return informer
+
+    def _unfollow(self, informer: Informer) -> None:
+        self.informers.remove(informer)
+        informer.disownServiceParent()
 
     def _make_emitter(self, selector: LabelSelector) -> ReadApi:
         def emitted(record: Record) -> bool:
@@ -194,45 +216,78 @@ class Program(MultiService):
         only = f"metadata.name={roles.namespace}" if roles.namespace else ""
         namespaces = self._follow(
             HOST, self._host, Store(NAMESPACES, max_changes=0), "", field_selector=only
-        )
-        followed = [
-            Source(
-                source.name,
-                *(
-                    self._follow(
-                        source.name,
-                        source.client,
-                        Store(resource, max_changes=0),
-                        roles.namespace,
-                        label_selector=selector,
-                    )
-                    for resource in (SERVICES, ENDPOINTS)
-                ),
-            )
-            for source in sources
-        ]
+        ).store
+        self._mirrors = Host(self._host, namespaces, self._services, self._endpoints)
         controller = Controller(
             self._world.reactor,
-            Host(self._host, namespaces, self._services, self._endpoints),
-            followed,
-            features=lambda: features_of(s.version) if (s := self.version.current) else None,
-            prune=roles.prune,
+            self._mirrors,
+            [self._make_source(source, roles.namespace, selector) for source in sources],
+            features=self._abilities.features,
+            policy=roles.policy,
             in_conflict=self._tell_of_conflict,
         )
         controller.setServiceParent(self)
         return controller
 
+    def _make_source(self, source: SourceClient, namespace: str, selector: str) -> Source:
+        def follow(
+            store: Store, troubled: Callable[[Exception], None] = lambda _e: None
+        ) -> Informer:
+            return self._follow(
+                source.name,
+                source.client,
+                store,
+                namespace,
+                label_selector=selector,
+                troubled=troubled,
+            )
+
+        services, endpoints = (
+            follow(Store(resource, max_changes=0)).store for resource in (SERVICES, ENDPOINTS)
+        )
+        slices = Slices()
+        SliceFollower(
+            self._world.reactor,
+            source.client,
+            slices,
+            follow=follow,
+            unfollow=self._unfollow,
+            random=self._world.random,
+            source=source.name,
+            namespace=namespace,
+        ).setServiceParent(self)
+        return Source(source.name, services, endpoints, slices)
+
     def _host_known(self) -> None:
         """The host has told its version, or has got another."""
         server = self.version.current
         assert server is not None
-        if self._emitted is not None and server.entry(ENDPOINTSLICES) and not self._slices:
-            self._slices = True
-            store = self._follow(HOST, self._host, Store(ENDPOINTSLICES), self._namespace)
-            assert self.read_api is not None
+        served = server.entry(ENDPOINTSLICES) is not None
+        slices = self._abilities.slices
+        if served and slices is None:
+            slices = self._follow_host_slices()
+        self._abilities.host_changed()
+        if self._mirrors is not None and self.controller is not None:
+            if served and slices is not None:
+                self._mirrors.slices.follow(slices)
+            else:
+                self._mirrors.slices.forget()
+            self.controller.host_changed()
+
+    def _follow_host_slices(self) -> Store:
+        store = self._abilities.slices = Store(ENDPOINTSLICES, max_changes=self._kept)
+        ours = f"{MANAGED_BY}={MANAGER}" if self._emitted is None else ""
+        self._follow(
+            HOST,
+            self._host,
+            store,
+            self._namespace,
+            label_selector=ours,
+            troubled=self._abilities.troubled,
+        )
+        if self.read_api is not None and self._emitted is not None:
             self.read_api.serve(Served(store, self._emitted))
-        if self.controller is not None:
-            self.controller.look_at_everything()
+        return store
 
     def _tell_of_conflict(self, key: str, source: str, reason: str) -> None:
         store = self._services if self._services.get(key) else self._endpoints

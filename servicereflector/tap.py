@@ -114,6 +114,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     :raises BindError: an address that cannot be listened on.
     """
     from .client.http import KubeClient
+    from .mirror.policy import Policy
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
     from .program import Program, Roles, SourceClient
@@ -127,7 +128,12 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
         namespace=options["namespace"],
         emitted=options["emitter.selector"] if options["emitter"] else None,
         reflected=options["reflector.selector"] if options["reflector"] else None,
-        prune=options["reflector.prune"],
+        policy=Policy(
+            prune=options["reflector.prune"],
+            endpoints_api=options["reflector.endpoints-api"],
+            external_names=options["reflector.external-names"],
+            hints=options["reflector.hints"],
+        ),
     )
     program = Program(surroundings(reactor), host, sources if options["reflector"] else [], roles)
     service = GracefulService(reactor)

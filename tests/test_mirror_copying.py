@@ -21,7 +21,7 @@ from servicereflector.mirror.features import Features, features_of
 from servicereflector.testing import strategies as kube
 
 NEW = Features()
-OLD = Features(ip_families=False, internal_traffic_policy=False, traffic_distribution=False)
+OLD = features_of({"major": "1", "minor": "20"})
 
 
 def service(spec: Json | None = None, **metadata: Any) -> Json:
@@ -199,7 +199,6 @@ NEVER_COPIED = {
     "loadBalancerClass",
     "allocateLoadBalancerNodePorts",
     "clusterIPs",
-    "ipFamilies",
 }
 
 
@@ -285,18 +284,44 @@ def test_a_namespace_is_made_with_our_mark() -> None:
     assert made == {"metadata": {"name": "a", "annotations": {REFLECTED: "true"}}}
 
 
+CLOSE = frozenset({"PreferClose"})
+ALL = CLOSE | {"PreferSameZone", "PreferSameNode"}
+
+
 @pytest.mark.parametrize(
     ("minor", "known"),
     [
-        ("20", (False, False, False)),
-        ("21", (True, False, False)),
-        ("22", (True, True, False)),
-        ("30+", (True, True, False)),
-        ("31", (True, True, True)),
-        ("", (True, True, True)),
-        ("x", (True, True, True)),
+        ("20", (False, False, frozenset(), False, "", {}, False, False)),
+        ("21", (True, False, frozenset(), True, "", {}, False, False)),
+        ("22", (True, True, frozenset(), True, "", {}, True, False)),
+        ("24", (True, True, frozenset(), True, "", {}, True, True)),
+        ("30+", (True, True, frozenset(), True)),
+        ("31", (True, True, CLOSE, True)),
+        ("34", (True, True, ALL, True)),
+        ("", (True, True, ALL, True)),
+        ("x", (True, True, ALL, True)),
     ],
 )
-def test_features_follow_the_version(minor: str, known: tuple[bool, bool, bool]) -> None:
+def test_features_follow_the_version(minor: str, known: tuple[Any, ...]) -> None:
     """An unreadable one is the newest."""
     assert features_of({"major": "1", "minor": minor}) == Features(*known)
+
+
+@pytest.mark.parametrize(
+    ("minor", "value", "sent"),
+    [
+        ("30", "PreferClose", None),
+        ("31", "PreferClose", "PreferClose"),
+        ("33", "PreferSameZone", "PreferClose"),
+        ("33", "PreferSameNode", None),
+        ("34", "PreferSameZone", "PreferSameZone"),
+        ("34", "PreferSameNode", "PreferSameNode"),
+        ("34", "PreferSameRack", None),
+    ],
+)
+def test_a_distribution_is_sent_to_those_who_know_it(
+    minor: str, value: str, sent: str | None
+) -> None:
+    """PreferSameZone was called PreferClose before 1.34."""
+    features = features_of({"major": "1", "minor": minor})
+    assert spec_of({"trafficDistribution": value}, features).get("trafficDistribution") == sent

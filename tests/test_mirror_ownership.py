@@ -18,6 +18,7 @@ from servicereflector.mirror.ownership import (
     is_exported,
     judge,
 )
+from servicereflector.mirror.policy import Policy
 from servicereflector.testing import strategies as kube
 from servicereflector.testing.strategies import Situation, completed
 
@@ -170,8 +171,8 @@ def test_an_orphan_is_kept() -> None:
 
 def test_an_orphan_is_deleted_under_prune() -> None:
     """And only an orphan."""
-    assert judge([], mirror_of("east"), prune=True).course is Course.DELETE
-    kept = judge([without("east", synced=False)], mirror_of("east"), prune=True)
+    assert judge([], mirror_of("east"), Policy(prune=True)).course is Course.DELETE
+    kept = judge([without("east", synced=False)], mirror_of("east"), Policy(prune=True))
     assert kept.course is Course.LEAVE
 
 
@@ -198,8 +199,14 @@ def test_a_mirror_is_never_exported(mark: str) -> None:
     assert not is_exported(service({**SERVICE, "metadata": metadata}))
 
 
+def heard(situation: Situation) -> list[SourceState]:
+    """Those whose word counts."""
+    external_too = situation.policy.external_names
+    return [s for s in situation.sources if s.exports and (external_too or not s.is_external)]
+
+
 def verdict_of(situation: Situation) -> Verdict:
-    return judge(situation.sources, situation.host, prune=situation.prune)
+    return judge(situation.sources, situation.host, situation.policy)
 
 
 @given(kube.situations())
@@ -216,26 +223,51 @@ def test_one_source_owns_a_mirrored_name(situation: Situation) -> None:
 
 
 @given(kube.situations())
+def test_an_external_name_may_be_refused(situation: Situation) -> None:
+    """And only by the policy."""
+    verdict = verdict_of(situation)
+    for source in situation.sources:
+        if states(verdict).get(source.name) is State.REFUSED:
+            assert source.is_external
+            assert not situation.policy.external_names
+
+
+def test_what_is_refused_leaves_the_name_to_others() -> None:
+    """Though its source comes first."""
+    external = {**SERVICE, "spec": {"type": "ExternalName", "externalName": "db.example"}}
+    refused = SourceState("east", True, service(external))
+    verdict = judge([refused, exporting("north")], HostState(), Policy(external_names=False))
+    assert states(verdict) == {"east": State.REFUSED, "north": State.MIRRORED}
+
+
+def test_a_slice_is_enough_for_a_service() -> None:
+    """As its Endpoints are."""
+    document = {"metadata": {"name": "x-1", "namespace": "a"}, "addressType": "IPv4"}
+    source = SourceState("east", True, service(SERVICE), slices=kube.slice_records([document]))
+    assert states(judge([source], HostState())) == {"east": State.MIRRORED}
+
+
+@given(kube.situations())
 def test_a_delete_needs_the_word_of_the_source_or_to_prune(situation: Situation) -> None:
     """And that nobody exports the name."""
-    held = situation.host.service or situation.host.endpoints
+    held = situation.host.held
     if verdict_of(situation).course is not Course.DELETE:
         return
     assert held is not None
     assert held.source is not None
-    assert not any(source.exports for source in situation.sources)
+    assert not heard(situation)
     keeper = {source.name: source for source in situation.sources}.get(held.source)
-    assert situation.prune if keeper is None else keeper.synced
+    assert situation.policy.prune if keeper is None else keeper.synced
 
 
 @given(kube.situations())
 def test_a_held_name_does_not_depend_on_the_order_of_sources(situation: Situation) -> None:
     """As long as its source exports it: a restart with other flags moves nothing."""
-    held = situation.host.service or situation.host.endpoints
+    held = situation.host.held
     keeper = next((s for s in situation.sources if held and s.name == held.source), None)
-    if keeper is None or not keeper.exports:
+    if keeper not in heard(situation):
         return
-    turned = judge(situation.sources[::-1], situation.host, prune=situation.prune)
+    turned = judge(situation.sources[::-1], situation.host, situation.policy)
     assert turned == verdict_of(situation)
 
 

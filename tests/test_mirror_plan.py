@@ -3,128 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from naivehost import NaiveHost, alone, converged, exporting, plan_of
 
 from servicereflector.kube.annotations import COPIED, REFLECTED, SOURCE
-from servicereflector.kube.objects import Json, Record, record_of
-from servicereflector.kube.resources import ENDPOINTS, NAMESPACES, SERVICES, Resource
+from servicereflector.kube.objects import Json, record_of
+from servicereflector.kube.resources import (
+    ENDPOINTS,
+    ENDPOINTSLICES,
+    NAMESPACES,
+    SERVICES,
+)
+from servicereflector.kube.slices import SKIP_MIRROR
 from servicereflector.kube.subsets import flatten
 from servicereflector.mirror.copying import is_ignored, mirror_endpoints, mirror_service
 from servicereflector.mirror.features import Features
 from servicereflector.mirror.ownership import Course, HostState, SourceState, State, judge
-from servicereflector.mirror.plan import Action, Create, Delete, Plan, Update, make_plan
+from servicereflector.mirror.plan import Action, Create, Delete, Plan, Update
+from servicereflector.mirror.policy import EndpointsApi
+from servicereflector.mirror.slices import source_slices
 from servicereflector.testing import strategies as kube
 from servicereflector.testing.strategies import ADDED_ANNOTATION, Situation, completed
-
-#: What the API refuses in a Service of the type ClusterIP.
-REFUSED = {"externalTrafficPolicy", "healthCheckNodePort", "allocateLoadBalancerNodePorts"}
-
-
-class NaiveHost:
-    """One name in a host that does what kube-apiserver does, and refuses what it refuses."""
-
-    def __init__(self, state: HostState) -> None:
-        self.objects: dict[Resource, Json] = {}
-        for resource, record in (
-            (NAMESPACES, state.namespace),
-            (SERVICES, state.service),
-            (ENDPOINTS, state.endpoints),
-        ):
-            if record is not None:
-                self.objects[resource] = record.document()
-        self.version = 1000
-        self.deleted: list[Record] = []
-
-    def record(self, resource: Resource) -> Record | None:
-        document = self.objects.get(resource)
-        return None if document is None else record_of(resource, dict(document))
-
-    @property
-    def state(self) -> HostState:
-        return HostState(self.record(NAMESPACES), self.record(SERVICES), self.record(ENDPOINTS))
-
-    def carry_out(self, action: Action) -> None:
-        self.version += 1
-        match action:
-            case Create(resource, document):
-                assert resource not in self.objects
-                assert resource is NAMESPACES or NAMESPACES in self.objects
-                self.keep(resource, document, f"uid-{self.version}")
-            case Update(resource, document):
-                before = self.objects[resource]
-                for member in ("uid", "resourceVersion"):
-                    assert document["metadata"][member] == before["metadata"][member]
-                if resource is SERVICES:
-                    self.check_address(before["spec"], document["spec"])
-                self.keep(resource, document, before["metadata"]["uid"])
-            case Delete(resource, _, _, uid, version):
-                record = self.record(resource)
-                assert record is not None
-                assert (record.uid, record.version) == (uid, version)
-                gone = [resource, ENDPOINTS] if resource is SERVICES else [resource]
-                for one in gone:
-                    if (there := self.record(one)) is not None:
-                        self.deleted.append(there)
-                        del self.objects[one]
-
-    def keep(self, resource: Resource, document: Json, uid: str) -> None:
-        if resource is SERVICES:
-            check_service(document["spec"])
-        self.objects[resource] = completed(document, uid, self.version)
-
-    @staticmethod
-    def check_address(before: Json, after: Json) -> None:
-        if "ExternalName" not in (before.get("type"), after.get("type")):
-            assert after["clusterIP"] == before["clusterIP"], "the clusterIP is immutable"
-
-
-def check_service(spec: Json) -> None:
-    """What ValidateService says of the mirrors' two types."""
-    assert not REFUSED & spec.keys()
-    assert not any("nodePort" in port for port in spec.get("ports", ()))
-    assert spec["sessionAffinity"] != "None" or "sessionAffinityConfig" not in spec
-    if spec["type"] == "ExternalName":
-        assert spec["externalName"]
-        assert not {"clusterIP", "clusterIPs"} & spec.keys()
-    else:
-        assert spec["type"] == "ClusterIP"
-        assert "externalName" not in spec
-
-
-def plan_of(situation: Situation, host: HostState | None = None) -> Plan:
-    return make_plan(
-        situation.namespace,
-        situation.sources,
-        situation.host if host is None else host,
-        situation.features,
-        prune=situation.prune,
-    )
-
-
-def converged(situation: Situation, host: NaiveHost | None = None) -> NaiveHost:
-    """The host after plans were made and carried out until there was nothing to do."""
-    host = host or NaiveHost(situation.host)
-    for _ in range(3):
-        plan = plan_of(situation, host.state)
-        if not plan.actions:
-            return host
-        for action in plan.actions:
-            host.carry_out(action)
-    assert plan_of(situation, host.state).actions == (), "after three rounds"
-    return host
-
-
-def exporting(service: Json, behind: Json | None, name: str = "east") -> SourceState:
-    its_endpoints = None if behind is None else record_of(ENDPOINTS, dict(behind))
-    return SourceState(name, True, record_of(SERVICES, dict(service)), its_endpoints)
-
-
-def alone(source: SourceState, host: HostState | None = None, **rest: Any) -> Situation:
-    """One source that exports a/x, and a host that is up to date."""
-    return Situation("a/x", (source,), host or HostState(), rest.get("features", Features()), False)
 
 
 @given(kube.situations())
@@ -137,7 +38,7 @@ def test_plans_come_to_an_end(situation: Situation) -> None:
 def test_the_host_becomes_what_is_desired(situation: Situation) -> None:
     """Where a source owns the name and nothing is in the way."""
     host = converged(situation)
-    verdict = judge(situation.sources, host.state, prune=situation.prune)
+    verdict = judge(situation.sources, host.state, situation.policy)
     if verdict.course is not Course.MIRROR or is_terminating(situation.host):
         return
     owner = verdict.owner
@@ -149,13 +50,24 @@ def test_the_host_becomes_what_is_desired(situation: Situation) -> None:
     service = host.objects[SERVICES]
     assert desired["spec"].items() <= service["spec"].items()
     assert "selector" not in service["spec"]
-    desired_endpoints = mirror_endpoints(source, behind, owner.name)
-    if desired_endpoints is None:
+    known = situation.features.endpoint_slices
+    with_slices = known and situation.policy.endpoints_api is not EndpointsApi.ENDPOINTS
+    alone = with_slices and situation.policy.endpoints_api is EndpointsApi.ENDPOINTSLICES
+    desired_endpoints = mirror_endpoints(
+        source,
+        behind,
+        owner.name,
+        source_slices(owner),
+        family=(service["spec"].get("ipFamilies") or ["IPv4"])[0],
+        beside_slices=with_slices,
+    )
+    if desired_endpoints is None or alone:
         assert ENDPOINTS not in host.objects
     else:
         endpoints = host.objects[ENDPOINTS]
         assert flatten(endpoints.get("subsets")) == flatten(desired_endpoints.get("subsets"))
         assert_metadata(endpoints, desired_endpoints)
+        assert (SKIP_MIRROR in endpoints["metadata"]["labels"]) == with_slices
     assert_metadata(service, desired)
     assert NAMESPACES in host.objects
 
@@ -187,8 +99,13 @@ def test_a_foreign_object_is_in_no_plan(situation: Situation) -> None:
     for resource, record in strangers.items():
         assert host.record(resource) == record
     assert all(record.source is not None for record in host.deleted)
+    own = {record.name for record in situation.host.own_slices}
+    for record in situation.host.slices:
+        assert record.name in own or host.slices[record.name] == record.document()
     if strangers:
-        assert plan_of(situation).actions == ()
+        # Our slices would give their addresses to a stranger's Service.
+        assert {a.resource for a in plan_of(situation).actions} <= {ENDPOINTSLICES}
+        assert SERVICES not in strangers or not host.state.own_slices
 
 
 @given(kube.situations())
@@ -197,14 +114,17 @@ def test_what_is_deleted_is_desired_no_longer_or_made_anew(situation: Situation)
     deletes = [a for a in plan_of(situation).actions if isinstance(a, Delete)]
     if not deletes:
         return
-    held = situation.host.service or situation.host.endpoints
-    assert held is not None
-    keeper = {source.name: source for source in situation.sources}.get(held.source or "")
-    exported = any(source.exports for source in situation.sources)
-    assert keeper.synced if keeper else (situation.prune or exported)
+    held = situation.host.held
+    if held is None or held.source is None:
+        return
+    keeper = {source.name: source for source in situation.sources}.get(held.source)
+    external_too = situation.policy.external_names
+    heard = [s for s in situation.sources if s.exports and (external_too or not s.is_external)]
+    exported = bool(heard)
+    assert keeper.synced if keeper else (situation.policy.prune or exported)
     there = SERVICES in converged(situation).objects
     # One that has to be made anew waits for its Endpoints like one that never was.
-    if any(source.complete for source in situation.sources) and not is_terminating(situation.host):
+    if any(source.complete for source in heard) and not is_terminating(situation.host):
         assert there
     if not exported:
         assert not there
@@ -227,7 +147,7 @@ def test_nothing_is_made_in_a_namespace_that_is_being_deleted(situation: Situati
     host = replace(situation.host, namespace=ending)
     plan = plan_of(situation, host)
     assert not [action for action in plan.actions if not isinstance(action, Delete)]
-    verdict = judge(situation.sources, host, prune=situation.prune)
+    verdict = judge(situation.sources, host, situation.policy)
     if verdict.owner is not None:
         assert plan.actions == ()
         assert plan.statuses[verdict.owner.name].state is State.PENDING
@@ -260,7 +180,7 @@ def test_ignored_keys_never_appear_in_a_mirror(
         metadata = host.objects.get(resource, {}).get("metadata", {})
         for member in ("labels", "annotations"):
             found = {key for key in metadata.get(member, {}) if is_ignored(key)}
-            assert found <= {REFLECTED, SOURCE, COPIED}
+            assert found <= {REFLECTED, SOURCE, COPIED, SKIP_MIRROR}
 
 
 @given(
@@ -273,6 +193,9 @@ def test_a_mirror_does_not_tell_what_the_source_was_before(
     first: Json, then: Json, behind: tuple[Json, Json], sources: tuple[str, str]
 ) -> None:
     """A key, a port, a type that the source drops disappears; also when another takes over."""
+    for service in (first, then):
+        # The first family stays what it was.
+        service["spec"].pop("ipFamilies", None)
     host = converged(alone(exporting(first, behind[0], sources[0])))
     changed = alone(exporting(then, behind[1], sources[1]))
     fresh = converged(changed)
@@ -290,7 +213,8 @@ def essence(host: NaiveHost) -> dict[str, Json]:
                 k: v for k, v in document["metadata"].items() if k not in ("uid", "resourceVersion")
             }
             # Every host that knows the policy fills it in by itself.
-            spec = {k: v for k, v in document.get("spec", {}).items() if k != "ipFamilyPolicy"}
+            left = ("ipFamilyPolicy", "ipFamilies")
+            spec = {k: v for k, v in document.get("spec", {}).items() if k not in left}
             subsets = flatten(document.get("subsets"))
             found[resource.kind] = {"metadata": metadata, "spec": spec, "subsets": subsets}
     return found
@@ -339,7 +263,12 @@ def kinds(plan: Plan) -> list[tuple[type[Action], str]]:
 def test_a_first_plan_creates_namespace_service_and_endpoints() -> None:
     """In this order."""
     plan = plan_of(alone(exporting(SERVICE, BEHIND)))
-    assert kinds(plan) == [(Create, "Namespace"), (Create, "Service"), (Create, "Endpoints")]
+    assert kinds(plan) == [
+        (Create, "Namespace"),
+        (Create, "Service"),
+        (Create, "EndpointSlice"),
+        (Create, "Endpoints"),
+    ]
 
 
 def test_a_label_that_the_source_drops_disappears() -> None:
@@ -397,17 +326,24 @@ def test_a_service_that_becomes_external_loses_address_and_endpoints() -> None:
     uid = host.objects[SERVICES]["metadata"]["uid"]
     external = {**SERVICE, "spec": {"type": "ExternalName", "externalName": "db.example"}}
     changed = alone(exporting(external, None))
-    assert kinds(plan_of(changed, host.state)) == [(Update, "Service"), (Delete, "Endpoints")]
+    assert kinds(plan_of(changed, host.state)) == [
+        (Update, "Service"),
+        (Delete, "Endpoints"),
+        (Delete, "EndpointSlice"),
+    ]
     converged(changed, host)
     assert host.objects[SERVICES]["metadata"]["uid"] == uid
 
 
 def test_a_mirror_is_deleted_with_its_endpoints() -> None:
-    """By one delete: the API server takes the Endpoints along; they alone need their own."""
+    """The API server takes the Endpoints along, which alone need their own delete; no slices."""
     host = converged(alone(exporting(SERVICE, BEHIND)))
     gone = replace(alone(exporting(SERVICE, BEHIND)), sources=(SourceState("east", True),))
-    assert kinds(plan_of(gone, host.state)) == [(Delete, "Service")]
+    slices = [(Delete, "EndpointSlice")]
+    assert kinds(plan_of(gone, host.state)) == [(Delete, "Service"), *slices]
     rest = replace(host.state, service=None)
-    assert kinds(plan_of(gone, rest)) == [(Delete, "Endpoints")]
+    assert kinds(plan_of(gone, rest)) == [(Delete, "Endpoints"), *slices]
+    assert kinds(plan_of(gone, replace(rest, endpoints=None))) == slices
     converged(gone, host)
     assert host.objects.keys() == {NAMESPACES}
+    assert host.slices == {}

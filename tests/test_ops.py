@@ -37,8 +37,10 @@ from servicereflector.ops.health import Check, HealthApi
 from servicereflector.ops.logs import make_observer
 from servicereflector.ops.metrics import ProgramCollector, make_registry
 from servicereflector.ops.sockets import CLOSE_TIMEOUT, BindError, SocketService, bind
-from servicereflector.reflector.controller import Controller, Source
+from servicereflector.reflector.controller import Controller
 from servicereflector.reflector.host import Host
+from servicereflector.reflector.slices import Slices
+from servicereflector.reflector.sources import Source
 from servicereflector.store.versioned import Store
 
 success = SynchronousTestCase().successResultOf
@@ -254,7 +256,9 @@ class Parts:
         self.streams = StreamStats(watchers=3, bytes_sent=4096, slow=1)
         nobody: Any = None
         host = Host(nobody, Store(NAMESPACES), Store(SERVICES), Store(ENDPOINTS))
-        sources = [Source(name, Store(SERVICES), Store(ENDPOINTS)) for name in ("east", "north")]
+        sources = [
+            Source(name, Store(SERVICES), Store(ENDPOINTS), Slices()) for name in ("east", "north")
+        ]
         self.controller = Controller(self.clock, host, sources, features=lambda: None)
 
     def _informer(self, source: str, resource: Any) -> Informer:

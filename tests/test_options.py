@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.python import usage
 
 import servicereflector
+from servicereflector.mirror.policy import EndpointsApi
 from servicereflector.options import ALIASES, FLAGS, NamedPair, ReflectorOptions, SourceFlag
 
 TRUE = ("1", "t", "T", "TRUE", "true", "True")
@@ -49,6 +50,9 @@ TABLE: dict[str, tuple[Any, str, Any]] = {
     ),
     "reflector.source-kubeconfig": ([], "/a/config", [SourceFlag("", "/a/config")]),
     "reflector.prune": (False, "true", True),
+    "reflector.endpoints-api": (EndpointsApi.BOTH, "endpoints", EndpointsApi.ENDPOINTS),
+    "reflector.external-names": (True, "false", False),
+    "reflector.hints": (False, "true", True),
 }
 
 
@@ -192,6 +196,14 @@ def test_a_kubeconfig_may_have_a_name(text: str, name: str, location: str) -> No
     """An equals sign behind a slash belongs to the path."""
     taken = parse("--source-kubeconfig", text)["reflector.source-kubeconfig"]
     assert taken == [SourceFlag(name, location)]
+
+
+@pytest.mark.parametrize("text", ["", "slices", "Both", "endpoints,endpointslices"])
+def test_a_bad_endpoints_api_is_told_with_the_valid_ones(text: str) -> None:
+    """In one line, as of every flag with a few words to choose from."""
+    assert refusal(f"--reflector.endpoints-api={text}") == (
+        f"--reflector.endpoints-api: {text!r} is not one of both, endpoints, endpointslices"
+    )
 
 
 @pytest.mark.parametrize("text", ["=http://a", "east="])

@@ -335,6 +335,8 @@ class ReadApi:
 
     def _find(self, group: str, version: str, plural: str) -> Collection:
         collection = self._collections.get((group, version, plural))
+        if collection is None and self._server() is None:
+            raise not_ready()  # the upstream may have more than is known of it yet
         if collection is None:
             raise NotFound
         return collection

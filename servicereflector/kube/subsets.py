@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple, TypeGuard
 
 Json = dict[str, Any]
 
@@ -33,14 +34,14 @@ Endpoint = tuple[Address, Port | None]
 def flatten(subsets: object) -> frozenset[Endpoint]:
     """The endpoints of ``subsets``; what is malformed is left out."""
     found: set[Endpoint] = set()
-    for subset in _list(subsets):
+    for subset in list_of(subsets):
         if not isinstance(subset, dict):
             continue
-        ports: list[Port | None] = [_port(p) for p in _list(subset.get("ports")) if _is_port(p)]
+        ports: list[Port | None] = [_port(p) for p in list_of(subset.get("ports")) if _is_port(p)]
         for member, ready in (("addresses", True), ("notReadyAddresses", False)):
-            for address in _list(subset.get(member)):
+            for address in list_of(subset.get(member)):
                 if isinstance(address, dict) and isinstance(address.get("ip"), str):
-                    told = Address(address["ip"], _text(address.get("hostname")), ready)
+                    told = Address(address["ip"], text_of(address.get("hostname")), ready)
                     found.update((told, port) for port in ports or [None])
     return frozenset(found)
 
@@ -61,11 +62,46 @@ def pack(endpoints: Iterable[Endpoint]) -> list[Json]:
     return sorted(packed, key=repr)
 
 
-def _list(value: object) -> list[Any]:
+def truncate(subsets: list[Json], most: int) -> tuple[list[Json], bool]:
+    """The subsets with at most this many addresses, and whether some had to go.
+
+    Ready ones stay before others, and each subset keeps its share.
+    """
+    ready = [len(subset.get("addresses", ())) for subset in subsets]
+    unready = [len(subset.get("notReadyAddresses", ())) for subset in subsets]
+    if sum(ready) + sum(unready) <= most:
+        return subsets, False
+    kept = {
+        "addresses": _shares(ready, most),
+        "notReadyAddresses": _shares(unready, max(0, most - sum(ready))),
+    }
+    found = []
+    for i, subset in enumerate(subsets):
+        cut = {member: subset.get(member, [])[: shares[i]] for member, shares in kept.items()}
+        cut = {member: addresses for member, addresses in cut.items() if addresses}
+        if cut:
+            found.append({**cut, **({"ports": subset["ports"]} if "ports" in subset else {})})
+    return found, True
+
+
+def _shares(counts: list[int], most: int) -> list[int]:
+    """What each keeps of its count so that all keep ``most``, or all if those are fewer."""
+    total = sum(counts)
+    if total <= most:
+        return counts
+    bounds = [before * most // total for before in accumulate(counts, initial=0)]
+    return [after - before for before, after in pairwise(bounds)]
+
+
+def list_of(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _text(value: object) -> str:
+def is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str)
+
+
+def text_of(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
@@ -75,10 +111,10 @@ def _is_port(port: object) -> bool:
 
 def _port(port: Json) -> Port:
     return Port(
-        _text(port.get("name")),
+        text_of(port.get("name")),
         port["port"],
-        _text(port.get("protocol")) or "TCP",
-        _text(port.get("appProtocol")),
+        text_of(port.get("protocol")) or "TCP",
+        text_of(port.get("appProtocol")),
     )
 
 

@@ -74,6 +74,7 @@ class Informer(Service):
 
     :param source: the name that log lines give the API.
     :param random: a draw from [0, 1).
+    :param troubled: called with each failure, after which it goes on all the same unless stopped.
     """
 
     log = Logger()
@@ -90,6 +91,7 @@ class Informer(Service):
         label_selector: str = "",
         field_selector: str = "",
         timing: Timing | None = None,
+        troubled: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         self.store = store
         self.source = source
@@ -103,6 +105,7 @@ class Informer(Service):
         }
         self._random = random
         self._timing = timing
+        self._tell_trouble = troubled
         self._machine = ListWatch(random, timing)
         self._timer: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
@@ -287,3 +290,4 @@ class Informer(Service):
             delay=delay,
         )
         self._failing = True
+        self._tell_trouble(error)

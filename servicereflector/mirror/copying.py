@@ -6,14 +6,22 @@ that would cost money or open a port there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 
 from ..kube.annotations import COPIED, PREFIX, REFLECTED, SOURCE
 from ..kube.objects import Json
-from ..kube.subsets import flatten, pack
+from ..kube.slices import (
+    FAMILIES,
+    OVER_CAPACITY,
+    SKIP_MIRROR,
+    endpoints_of_slices,
+    slices_of_endpoints,
+)
+from ..kube.subsets import pack, truncate
 from .features import Features
+from .refusals import without_refused
 
 #: Keys of labels and annotations by which tools find what they manage. A name that ends with a
 #: slash stands for all keys below it.
@@ -36,6 +44,10 @@ IGNORED = (
 
 #: Argo CD finds its objects by this label unless it is set up to use annotations.
 _ARGOCD_LABEL = "app.kubernetes.io/instance"
+
+
+#: The most addresses of an Endpoints object, as Kubernetes has it since 1.22.
+MOST_ADDRESSES = 1000
 
 
 def is_ignored(key: str) -> bool:
@@ -79,7 +91,16 @@ def is_external(spec: Mapping[str, object]) -> bool:
 
 def mirror_service(service: Json, source: str, features: Features) -> Json:
     """The Service that stands for ``service`` in the host."""
-    spec = service.get("spec") or {}
+    spec, _ = without_refused(_mirror_spec(service.get("spec") or {}, features), features.refused)
+    return {"metadata": mirror_metadata(service["metadata"], source), "spec": spec}
+
+
+def left_out(service: Json, features: Features) -> list[str]:
+    """The fields that a mirror of ``service`` lacks because the host refuses them, and why."""
+    return without_refused(_mirror_spec(service.get("spec") or {}, features), features.refused)[1]
+
+
+def _mirror_spec(spec: Json, features: Features) -> Json:
     desired: Json = {"sessionAffinity": spec.get("sessionAffinity") or "None"}
     if ports := [_port(port) for port in spec.get("ports") or ()]:
         desired["ports"] = ports
@@ -99,9 +120,15 @@ def mirror_service(service: Json, source: str, features: Features) -> Json:
             # RequireDualStack would be refused by a host with one family.
             single = spec["ipFamilyPolicy"] == "SingleStack"
             desired["ipFamilyPolicy"] = "SingleStack" if single else "PreferDualStack"
-        if features.traffic_distribution and spec.get("trafficDistribution"):
-            desired["trafficDistribution"] = spec["trafficDistribution"]
-    return {"metadata": mirror_metadata(service["metadata"], source), "spec": desired}
+        if features.ip_families and spec.get("ipFamilies"):
+            desired["ipFamilies"] = spec["ipFamilies"]
+        distribution = spec.get("trafficDistribution")
+        if distribution not in features.traffic_distributions:
+            # The older name of the same.
+            distribution = "PreferClose" if distribution == "PreferSameZone" else None
+        if distribution in features.traffic_distributions:
+            desired["trafficDistribution"] = distribution
+    return desired
 
 
 def _port(port: Json) -> Json:
@@ -117,22 +144,43 @@ def _port(port: Json) -> Json:
     return desired
 
 
-def mirror_endpoints(service: Json, endpoints: Json | None, source: str) -> Json | None:
+def mirror_endpoints(
+    service: Json,
+    endpoints: Json | None,
+    source: str,
+    slices: Sequence[Json] | None = None,
+    *,
+    family: str = "",
+    beside_slices: bool = False,
+) -> Json | None:
     """The Endpoints behind the mirror of ``service``; None where it has none by its type.
 
     :param endpoints: the source's; None, where it has none now, becomes empty ones.
+    :param slices: what is there in truth; None where the Endpoints tell.
+    :param family: the mirror's first one; where that is not known, the slices' first.
+    :param beside_slices: whether the program writes slices too: the host is not to add its own.
     """
     spec = service.get("spec") or {}
     if is_external(spec):
         return None
+    if slices is None:
+        slices = slices_of_endpoints(endpoints) if endpoints is not None else ()
+    if not family:
+        there = {one.get("addressType") for one in slices}
+        family = next((one for one in FAMILIES if one in there), "")
     published = bool(spec.get("publishNotReadyAddresses"))
-    found = flatten((endpoints or {}).get("subsets"))
-    subsets = pack(one for one in found if one[0].ready or published)
-    metadata = (endpoints or {}).get("metadata") or {
-        "name": service["metadata"]["name"],
-        "namespace": service["metadata"]["namespace"],
-    }
-    desired: Json = {"metadata": mirror_metadata(metadata, source)}
+    found = endpoints_of_slices(slices, family)
+    subsets, truncated = truncate(
+        pack(one for one in found if one[0].ready or published), MOST_ADDRESSES
+    )
+    # The Service's labels and annotations are not those of its Endpoints.
+    names = {member: service["metadata"][member] for member in ("name", "namespace")}
+    metadata = mirror_metadata((endpoints or {}).get("metadata") or names, source)
+    if truncated:
+        metadata["annotations"][OVER_CAPACITY] = "truncated"
+    if beside_slices:
+        metadata["labels"][SKIP_MIRROR] = "true"
+    desired: Json = {"metadata": metadata}
     if subsets:
         desired["subsets"] = subsets
     return desired

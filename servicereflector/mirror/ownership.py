@@ -12,16 +12,20 @@ The rules, in the order in which they are looked at:
    the mirror of a source that is no longer configured is kept as an orphan, unless told to prune.
    But not while another source is still expected to tell its first list: it may export the name,
    and the ClusterIP would be lost.
+
+An ExternalName counts as not exported where the policy refuses them: Refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ..kube.objects import Record
+from ..kube.slices import MANAGED_BY, MANAGER
 from .copying import is_external
+from .policy import DEFAULT, Policy
 
 
 class State(str, Enum):
@@ -32,6 +36,7 @@ class State(str, Enum):
     STANDBY = "Standby"
     CONFLICT = "Conflict"
     ORPHANED = "Orphaned"
+    REFUSED = "Refused"
     FAILED = "Failed"
 
 
@@ -49,6 +54,7 @@ class SourceState:
 
     :ivar synced: whether its first complete lists are in.
     :ivar awaited: whether they are not, but are expected to be any moment now.
+    :ivar slices: those whose label names the Service.
     """
 
     name: str
@@ -56,6 +62,7 @@ class SourceState:
     service: Record | None = None
     endpoints: Record | None = None
     awaited: bool = False
+    slices: tuple[Record, ...] = ()
 
     @property
     def exports(self) -> bool:
@@ -63,19 +70,41 @@ class SourceState:
 
     @property
     def complete(self) -> bool:
-        """Whether there is something to mirror: a Service waits for its Endpoints."""
-        if not self.exports or self.service is None:
+        """Whether there is something to mirror: a Service waits for its Endpoints or a slice."""
+        if not self.exports:
             return False
-        return self.endpoints is not None or is_external(self.service.document().get("spec") or {})
+        return self.endpoints is not None or bool(self.slices) or self.is_external
+
+    @property
+    def is_external(self) -> bool:
+        return self.service is not None and is_external(self.service.document().get("spec") or {})
 
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """What the host has under one name."""
+    """What the host has under one name.
+
+    :ivar slices: all that name the Service, whoever made them.
+    """
 
     namespace: Record | None = None
     service: Record | None = None
     endpoints: Record | None = None
+    slices: tuple[Record, ...] = ()
+
+    @property
+    def held(self) -> Record | None:
+        """By its source it tells whose the name is."""
+        return self.service or self.endpoints or next(iter(self.own_slices), None)
+
+    @property
+    def own_slices(self) -> tuple[Record, ...]:
+        """Those that the program made: a controller of the host may have made others."""
+        return tuple(
+            record
+            for record in self.slices
+            if record.source is not None and record.labels.get(MANAGED_BY) == MANAGER
+        )
 
 
 class Course(Enum):
@@ -104,18 +133,32 @@ def is_exported(service: Record) -> bool:
     return not service.reflected and service.key != "default/kubernetes"
 
 
-def judge(sources: Sequence[SourceState], host: HostState, *, prune: bool = False) -> Verdict:
+def judge(
+    sources: Sequence[SourceState],
+    host: HostState,
+    policy: Policy = DEFAULT,
+) -> Verdict:
     """Apply the rules.
 
     :param sources: in configured order.
     """
-    exporting = [source for source in sources if source.exports]
+    refused = () if policy.external_names else tuple(s for s in sources if s.is_external)
+    exporting = [s for s in sources if s.exports and s not in refused]
+    verdict = _judge(sources, exporting, host, prune=policy.prune)
+    reason = Status(State.REFUSED, "it is an ExternalName, and those are not mirrored")
+    statuses = {source.name: reason for source in refused if source.exports}
+    return replace(verdict, statuses={**statuses, **verdict.statuses})
+
+
+def _judge(
+    sources: Sequence[SourceState], exporting: list[SourceState], host: HostState, *, prune: bool
+) -> Verdict:
     for kind, record in (("Service", host.service), ("Endpoints", host.endpoints)):
         if record is not None and record.source is None:
             reason = f"{kind} {record.key} exists and was not created by service-reflector"
             conflict = Status(State.CONFLICT, reason)
             return Verdict(Course.LEAVE, None, {s.name: conflict for s in exporting})
-    held = host.service or host.endpoints
+    held = host.held
     if held is None:
         owner = next((source for source in exporting if source.complete), None)
         return _mirror(owner, exporting)
@@ -124,7 +167,7 @@ def judge(sources: Sequence[SourceState], host: HostState, *, prune: bool = Fals
         statuses = _standby(exporting, keeper.name)
         statuses[keeper.name] = Status(State.MIRRORED, "kept: the source has not been listed yet")
         return Verdict(Course.LEAVE, None, statuses)
-    if keeper is None or not keeper.exports:
+    if keeper not in exporting:
         keeper_gone = keeper is not None
         keeper = next(iter(sorted(exporting, key=lambda source: not source.complete)), None)
         if keeper is None:

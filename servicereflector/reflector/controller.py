@@ -20,10 +20,14 @@ from ..kube.objects import split_key
 from ..kube.status import ApiError
 from ..mirror.features import Features
 from ..mirror.ownership import SourceState, State, Status
-from ..mirror.plan import Action, make_plan
-from ..store.versioned import Store
+from ..mirror.plan import Action, Delete, make_plan
+from ..mirror.policy import EndpointsApi, Policy
+from .feed import Feed
 from .host import Host
 from .queue import WorkQueue
+from .refusals import Course, Refusals
+from .sources import Source
+from .statuses import ConflictListener, Statuses
 
 #: Writes in flight at a time.
 WORKERS = 16
@@ -35,30 +39,12 @@ KEYS_PER_TURN = 50
 #: over. Later a dead source must not keep others' dead mirrors alive.
 STARTING = 10.0
 
+#: Seconds after which a key is tried again that no new attempt can help, and after which writes are
+#: tried again that our role did not allow.
+HOLD = 600.0
+
 #: Seconds for which stopping waits for the writes in flight.
 STOP_TIMEOUT = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A source's stores, by the name that its mirrors carry."""
-
-    name: str
-    services: Store
-    endpoints: Store
-
-    @property
-    def synced(self) -> bool:
-        return self.services.synced and self.endpoints.synced
-
-    def state(self, key: str, starting: bool) -> SourceState:
-        return SourceState(
-            self.name,
-            self.synced,
-            self.services.get(key),
-            self.endpoints.get(key),
-            awaited=starting and not self.synced,
-        )
 
 
 @dataclass(slots=True)
@@ -74,15 +60,10 @@ class Stats:
     writes: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
-#: Told when a source's Service turns out to be in conflict: the key, the source, the reason.
-ConflictListener = Callable[[str, str, str], None]
-
-
 class Controller(Service):
     """
     :param sources: in configured order, which decides between those that start together.
     :param features: what the host knows, or None as long as that is not known.
-    :param prune: whether mirrors of sources that are not configured are deleted.
     """
 
     log = Logger()
@@ -94,25 +75,25 @@ class Controller(Service):
         sources: Sequence[Source],
         *,
         features: Callable[[], Features | None],
-        prune: bool = False,
+        policy: Policy | None = None,
         workers: int = WORKERS,
         in_conflict: ConflictListener = lambda _key, _source, _reason: None,
     ) -> None:
         self.stats = Stats()
-        self.statuses: dict[str, dict[str, Status]] = {}
+        self.statuses = Statuses(in_conflict)
         self.queue = WorkQueue()
         self._reactor = reactor
         self._host = host
         self._sources = tuple(sources)
         self._features = features
-        self._prune = prune
+        self._policy = policy or Policy()
         self._workers = workers
-        self._in_conflict = in_conflict
-        self._epochs: dict[Store, int] = {}
-        self._subscriptions: list[Callable[[], None]] = []
+        self._refusals = Refusals()
+        self._feed = Feed(self.queue, host, self._sources, self._pump_soon)
         self._work: set[Deferred[None]] = set()
         self._pumping: IDelayedCall | None = None
         self._starting: IDelayedCall | None = None
+        self._forbidden: IDelayedCall | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -121,26 +102,18 @@ class Controller(Service):
 
     def startService(self) -> None:
         Service.startService(self)
-        host = self._host
-        self._subscribe(host.namespaces, self._namespaces_changed)
-        for store in (host.services, host.endpoints):
-            self._subscribe(store, self._keys_changed)
-        for source in self._sources:
-            for store in (source.services, source.endpoints):
-                self._subscribe(store, self._source_listener(source, store))
         self._starting = self._reactor.callLater(STARTING, self._started)
-        self.look_at_everything()
+        self._feed.starting = True
+        self._feed.start()
 
     def stopService(self) -> Deferred[None]:
         """Take no more keys; the result fires when the writes in flight have ended."""
         Service.stopService(self)
-        for unsubscribe in self._subscriptions:
-            unsubscribe()
-        self._subscriptions.clear()
-        for call in (self._pumping, self._starting):
+        self._feed.stop()
+        for call in (self._pumping, self._starting, self._forbidden):
             if call is not None:
                 call.cancel()
-        self._pumping = self._starting = None
+        self._pumping = self._starting = self._forbidden = None
         stopped = DeferredList(self._work, consumeErrors=True)
         late = self._reactor.callLater(STOP_TIMEOUT, self._cancel_work)
 
@@ -152,14 +125,16 @@ class Controller(Service):
 
     def look_at_everything(self) -> None:
         """Queue every key that a source has or that the host holds a mirror of."""
-        for source in self._sources:
-            self.queue.add(record.key for record in source.services)
-        for store in (self._host.services, self._host.endpoints):
-            self.queue.add(record.key for record in store if record.source is not None)
-        self._pump_soon()
+        self._feed.everything()
+
+    def host_changed(self) -> None:
+        """The host is of another version: what it refused so far, it may take."""
+        self._refusals = Refusals()
+        self.look_at_everything()
 
     def _started(self) -> None:
         self._starting = None
+        self._feed.starting = False
         self.look_at_everything()
 
     def _states(self, key: str) -> list[SourceState]:
@@ -169,36 +144,6 @@ class Controller(Service):
     def _cancel_work(self) -> None:
         for work in tuple(self._work):
             work.cancel()
-
-    def _subscribe(self, store: Store, listener: Callable[[tuple[str, ...]], None]) -> None:
-        self._subscriptions.append(store.subscribe(listener))
-
-    def _keys_changed(self, keys: tuple[str, ...]) -> None:
-        self.queue.add(keys)
-        self._pump_soon()
-
-    def _namespaces_changed(self, namespaces: tuple[str, ...]) -> None:
-        stores = [self._host.services, *(source.services for source in self._sources)]
-        for namespace in namespaces:
-            for store in stores:
-                self.queue.add(store.keys_in(namespace))
-        self._pump_soon()
-
-    def _source_listener(self, source: Source, store: Store) -> Callable[[tuple[str, ...]], None]:
-        def listener(keys: tuple[str, ...]) -> None:
-            self.queue.add(keys)
-            if self._epochs.get(store) != store.epoch:
-                # A new list: what it lacks, the mirrors may still have.
-                self._epochs[store] = store.epoch
-                if self._starting is not None:
-                    self.look_at_everything()
-                    return
-                mirrors = (self._host.services, self._host.endpoints)
-                self.queue.add(r.key for m in mirrors for r in m if r.source == source.name)
-                self.queue.add(record.key for record in source.services)
-            self._pump_soon()
-
-        return listener
 
     def _pump_soon(self, delay: float = 0.0) -> None:
         due = self._reactor.seconds() + delay
@@ -211,8 +156,9 @@ class Controller(Service):
     def _pump(self) -> None:
         """Begin as many keys as there are free workers; the rest waits for a later turn."""
         self._pumping = None
-        features = self._features()
-        if not self._host.synced or features is None:
+        told = self._features()
+        features = self._refusals.apply(told) if told is not None else None
+        if features is None or not self._host.synced(with_slices=self._needs_slices(features)):
             self._pump_soon(0.2)
             return
         for _ in range(KEYS_PER_TURN):
@@ -226,6 +172,9 @@ class Controller(Service):
                 return
             self._begin(key, features)
         self._pump_soon()
+
+    def _needs_slices(self, features: Features) -> bool:
+        return features.endpoint_slices and self._policy.endpoints_api is not EndpointsApi.ENDPOINTS
 
     def _begin(self, key: str, features: Features) -> None:
         work = Deferred.fromCoroutine(self._reconcile(key, features))
@@ -246,39 +195,58 @@ class Controller(Service):
             return
         self.stats.attempts += 1
         namespace, _ = split_key(key)
-        host = self._host.state(namespace, key)
-        plan = make_plan(namespace, self._states(key), host, features, prune=self._prune)
+        plan = make_plan(
+            namespace,
+            self._states(key),
+            self._host.state(namespace, key),
+            features,
+            self._policy,
+            recreate=self._refusals.recreate(key),
+        )
         for action in plan.actions:
-            await self._host.carry_out(key, action, self._reactor.seconds())
+            if isinstance(action, Delete) and action.why:
+                self.log.info(
+                    "{key}: the {kind} is deleted: {why}",
+                    key=key,
+                    kind=action.resource.kind,
+                    why=action.why,
+                )
+            try:
+                await self._host.carry_out(key, action, self._reactor.seconds())
+            except ApiError as error:
+                self._refused(key, action, error, features)
+                return
             self._count(action)
+        self._refusals.done(key)
         self.queue.forget(key)
-        self._note(key, plan.statuses)
+        self.statuses.note(key, plan.statuses)
+
+    def _refused(self, key: str, action: Action, error: ApiError, planned: Features) -> None:
+        """
+        :raises ApiError: where the usual delay is all that there is to do.
+        """
+        match self._refusals.judge(key, action, error, planned):
+            case Course.AGAIN:
+                self.queue.add((key,))
+            case Course.EVERYTHING:
+                if self._forbidden is None and self.running:
+                    self._forbidden = self._reactor.callLater(HOLD, self._allow_slices)
+                self.queue.add((key,))
+                self.look_at_everything()
+            case Course.HOLD:
+                self.queue.add_later(key, self._reactor.seconds() + HOLD)
+                self._note_failure(key, error, HOLD)
+            case Course.RETRY:
+                raise error
+
+    def _allow_slices(self) -> None:
+        self._forbidden = None
+        self._refusals.slices = True
+        self.look_at_everything()
 
     def _count(self, action: Action) -> None:
         what = (type(action).__name__.lower(), action.resource.plural)
         self.stats.writes[what] = self.stats.writes.get(what, 0) + 1
-
-    def _note(self, key: str, statuses: dict[str, Status]) -> None:
-        before = self.statuses.get(key, {})
-        if statuses:
-            self.statuses[key] = statuses
-        else:
-            self.statuses.pop(key, None)
-        for source, status in statuses.items():
-            if before.get(source) != status:
-                # Pending is what nearly every new Service is for a moment.
-                level = self.log.debug if status.state is State.PENDING else self.log.info
-                level(
-                    "{key} of {source}: {state}{reason}",
-                    key=key,
-                    source=source,
-                    state=status.state.value,
-                    reason=f": {status.reason}" if status.reason else "",
-                )
-                if status.state is State.CONFLICT:
-                    self._in_conflict(key, source, status.reason)
-        for source in before.keys() - statuses.keys():
-            self.log.info("{key} of {source}: no longer mirrored", key=key, source=source)
 
     def _failed(self, failure: Failure, key: str) -> None:
         if failure.check(CancelledError):
@@ -290,13 +258,16 @@ class Controller(Service):
             self.stats.conflicts += 1
             self.log.debug("{key}: {error}; looking again", key=key, error=error.message)
             return
+        # Not a refusal but a fault of ours, or an object of a shape that was never seen: the trace
+        # helps whoever mends it.
+        self.log.debug("{key}: {trace}", key=key, trace=failure.getTraceback())
+        self._note_failure(key, error, delay)
+
+    def _note_failure(self, key: str, error: BaseException | None, delay: float) -> None:
         self.stats.errors += 1
         reason = str(error) or type(error).__name__
         exporting = {source.name for source in self._states(key) if source.exports}
         self.log.warn(
             "{key}: {reason}; again in {delay:.1f} s", key=key, reason=reason, delay=delay
         )
-        # Not a refusal but a fault of ours, or an object of a shape that was never seen: the trace
-        # helps whoever mends it.
-        self.log.debug("{key}: {trace}", key=key, trace=failure.getTraceback())
-        self._note(key, {name: Status(State.FAILED, reason) for name in exporting})
+        self.statuses.note(key, {name: Status(State.FAILED, reason) for name in exporting})

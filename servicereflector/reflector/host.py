@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..kube.objects import Json, parse_version
-from ..kube.resources import NAMESPACES, Resource
+from ..kube.objects import Json, key_of, parse_version
+from ..kube.resources import ENDPOINTSLICES, NAMESPACES, Resource
 from ..kube.status import ApiError
 from ..mirror.ownership import HostState
 from ..mirror.plan import Action, Create, Delete, Update
 from ..store.versioned import Store
+from .slices import Slices
 
 
 class Writer(Protocol):
@@ -30,15 +31,17 @@ class _Written:
     """What must show up in the stores before the key's state there can be believed.
 
     :ivar until: the time after which it is believed all the same.
+    :ivar gone: the uids of what was deleted, by store and key.
     """
 
     until: float
     versions: dict[Store, int] = field(default_factory=dict)
-    gone: dict[Store, str] = field(default_factory=dict)
+    gone: dict[tuple[Store, str], str] = field(default_factory=dict)
 
 
 class Host:
     """
+    :ivar slices: its EndpointSlices, where it has any.
     :param settle: seconds after which a write that never shows up is no longer waited for.
     """
 
@@ -53,18 +56,23 @@ class Host:
         self.namespaces = namespaces
         self.services = services
         self.endpoints = endpoints
+        self.slices = Slices()
         self._stores = {s.resource: s for s in (namespaces, services, endpoints)}
         self._writer = writer
         self._settle = settle
         self._written: dict[str, _Written] = {}
 
-    @property
-    def synced(self) -> bool:
-        return all(store.synced for store in self._stores.values())
+    def synced(self, *, with_slices: bool) -> bool:
+        """Whether the first lists are in."""
+        stores = all(store.synced for store in self._stores.values())
+        return stores and (self.slices.synced or not with_slices)
 
     def state(self, namespace: str, key: str) -> HostState:
         return HostState(
-            self.namespaces.get(namespace), self.services.get(key), self.endpoints.get(key)
+            namespace=self.namespaces.get(namespace),
+            service=self.services.get(key),
+            endpoints=self.endpoints.get(key),
+            slices=self.slices.of(key),
         )
 
     def unsettled(self, key: str, now: float) -> float | None:
@@ -76,8 +84,8 @@ class Host:
         if written is None:
             return None
         missing = any(store.version < version for store, version in written.versions.items())
-        for store, uid in written.gone.items():
-            record = store.get(key)
+        for (store, name), uid in written.gone.items():
+            record = store.get(name)
             missing = missing or (record is not None and record.uid == uid)
         if missing and now < written.until:
             return written.until
@@ -105,7 +113,13 @@ class Host:
                 await self._writer.delete(
                     resource, namespace, name, uid=uid, resource_version=str(looked_at)
                 )
-                written.gone[self._stores[resource]] = uid
+                written.gone[self._store(resource), key_of(namespace, name)] = uid
                 return
         version = (answer.get("metadata") or {}).get("resourceVersion")
-        written.versions[self._stores[action.resource]] = parse_version(version)
+        written.versions[self._store(action.resource)] = parse_version(version)
+
+    def _store(self, resource: Resource) -> Store:
+        if resource is not ENDPOINTSLICES:
+            return self._stores[resource]
+        assert self.slices.store is not None  # nothing is planned for slices that are not known
+        return self.slices.store

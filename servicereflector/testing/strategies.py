@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 
 from ..kube.annotations import REFLECTED, SOURCE
 from ..kube.objects import Json, Record, key_of, record_of
-from ..kube.resources import ENDPOINTS, NAMESPACES, SERVICES, Resource
+from ..kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES, Resource
+from ..kube.slices import SERVICE_NAME
 from ..kube.watchevents import Bookmark, EventType, ObjectEvent
 from ..mirror.copying import mirror_endpoints, mirror_service
 from ..mirror.features import Features
 from ..mirror.ownership import HostState, SourceState
+from ..mirror.policy import EndpointsApi, Policy
+from ..mirror.slices import mirror_slices
 from ..store.versioned import Store
 
 NAMESPACE_POOL = ("a", "a-b", "b")
@@ -156,7 +159,10 @@ def services(draw: st.DrawFn, key: str | None = None) -> Json:
                 "ipFamilyPolicy": st.sampled_from(
                     ("SingleStack", "PreferDualStack", "RequireDualStack")
                 ),
-                "trafficDistribution": st.just("PreferClose"),
+                "ipFamilies": st.sampled_from((["IPv4"], ["IPv6"], ["IPv4", "IPv6"])),
+                "trafficDistribution": st.sampled_from(
+                    ("PreferClose", "PreferSameZone", "PreferSameNode")
+                ),
                 "internalTrafficPolicy": st.sampled_from(("Cluster", "Local")),
                 "externalIPs": st.just(["192.0.2.1"]),
             },
@@ -219,6 +225,71 @@ def endpoints(draw: st.DrawFn, key: str | None = None) -> Json:
     if found := draw(subsets):
         document["subsets"] = found
     return document
+
+
+_families = st.sampled_from(("IPv4", "IPv4", "IPv6", "FQDN"))
+_slice_addresses = {
+    "IPv4": _addresses,
+    "IPv6": st.integers(1, 6).map(lambda n: f"fd00::{n}"),
+    "FQDN": st.just("x.example"),
+}
+
+
+def _slice_endpoints(family: str) -> st.SearchStrategy[list[Json]]:
+    conditions = st.fixed_dictionaries(
+        {},
+        optional={name: st.none() | st.booleans() for name in ("ready", "serving", "terminating")},
+    )
+    endpoint = st.fixed_dictionaries(
+        {"addresses": _slice_addresses[family].map(lambda address: [address])},
+        optional={
+            "conditions": conditions,
+            "hostname": st.sampled_from(("x-0", "x-1")),
+            "zone": st.sampled_from(("zone-a", "zone-b")),
+            "nodeName": st.just("node-1"),
+            "targetRef": st.just({"kind": "Pod", "name": "x-0"}),
+            "hints": st.just({"forZones": [{"name": "zone-a"}], "forNodes": [{"name": "n"}]}),
+            "deprecatedTopology": st.just({"example.com/rack": "1"}),
+        },
+    )
+    return st.lists(endpoint, max_size=4)
+
+
+_slice_ports = st.none() | st.lists(
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(("", "p53", "p80"))},
+        optional={
+            "port": st.sampled_from((53, 80, 443)) | st.none(),
+            "protocol": st.sampled_from(_PROTOCOLS),
+            "appProtocol": st.just("kubernetes.io/h2c"),
+        },
+    ),
+    max_size=2,
+    unique_by=lambda port: str(port["name"]),
+)
+
+
+@st.composite
+def endpoint_slices(draw: st.DrawFn, key: str, most: int = 3) -> list[Json]:
+    """The slices of a Service, as a cluster's API tells them.
+
+    :param key: the Service's namespace and name.
+    """
+    name = key.partition("/")[2]
+    found = []
+    for number in sorted(draw(st.sets(st.integers(0, most), max_size=most))):
+        metadata = draw(_metadata(f"{key}-{number}"))
+        metadata.setdefault("labels", {})[SERVICE_NAME] = name
+        family = draw(_families)
+        document: Json = {"metadata": metadata, "addressType": family}
+        document["endpoints"] = draw(_slice_endpoints(family))
+        document["ports"] = draw(_slice_ports)
+        found.append(document)
+    return found
+
+
+def slice_records(documents: list[Json]) -> tuple[Record, ...]:
+    return tuple(record_of(ENDPOINTSLICES, dict(document)) for document in documents)
 
 
 def records(resource: Resource, documents: st.SearchStrategy[Json]) -> st.SearchStrategy[Record]:
@@ -368,7 +439,24 @@ def label_selectors(draw: st.DrawFn) -> SelectorCase:
     return SelectorCase(text, lambda found: all(part.matches(found) for part in parts))
 
 
-features = st.builds(Features, st.booleans(), st.booleans(), st.booleans())
+features = st.builds(
+    Features,
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from((frozenset(), frozenset({"PreferClose"}), Features().traffic_distributions)),
+    endpoint_slices=st.booleans(),
+    family=st.sampled_from(("", "IPv4", "IPv6")),
+    serving_conditions=st.booleans(),
+    hints=st.booleans(),
+)
+
+policies = st.builds(
+    Policy,
+    prune=st.booleans(),
+    endpoints_api=st.sampled_from(EndpointsApi),
+    external_names=st.booleans(),
+    hints=st.booleans(),
+)
 
 
 @st.composite
@@ -382,7 +470,9 @@ def source_states(draw: st.DrawFn, name: str, key: str) -> SourceState:
         service = record_of(SERVICES, document)
     if draw(st.integers(0, 3)):
         its_endpoints = record_of(ENDPOINTS, draw(endpoints(key)))
-    return SourceState(name, bool(draw(st.integers(0, 4))), service, its_endpoints)
+    its_slices = slice_records(draw(endpoint_slices(key))) if draw(st.booleans()) else ()
+    synced = bool(draw(st.integers(0, 4)))
+    return SourceState(name, synced, service, its_endpoints, slices=its_slices)
 
 
 #: Writes of a person to a mirror, or of another program, that are to survive.
@@ -417,6 +507,10 @@ def completed(document: Json, uid: str, version: int) -> Json:
     """The object as the host's API server keeps it."""
     metadata = {**document["metadata"], "uid": uid, "resourceVersion": str(version)}
     kept = {**document, "metadata": metadata}
+    if "addressType" in document:
+        # An empty list is none once it has been through protobuf.
+        for member in ("endpoints", "ports"):
+            kept[member] = document.get(member) or None
     if "spec" in document and document["spec"].get("type") != "ExternalName":
         address = document["spec"].get("clusterIP") or "10.96.0.10"
         kept["spec"] = {**document["spec"], "clusterIP": address, "clusterIPs": [address]}
@@ -436,12 +530,21 @@ def host_states(draw: st.DrawFn, key: str) -> HostState:
     source = draw(source_names | st.just("gone"))
     writer = draw(st.sampled_from(("stranger", "ours", "ours", "ours", "go")))
     service, its_endpoints = draw(services(key)), draw(endpoints(key))
+    its_slices = draw(endpoint_slices(key, most=2))
     made: dict[Resource, Json | None] = {SERVICES: service, ENDPOINTS: its_endpoints}
+    slices: dict[str, Json] = {document["metadata"]["name"]: document for document in its_slices}
     if writer == "ours":
-        made[SERVICES] = mirror_service(service, source, draw(features))
+        known = draw(features)
+        made[SERVICES] = mirror_service(service, source, known)
         made[ENDPOINTS] = mirror_endpoints(service, its_endpoints, source)
+        slices |= mirror_slices(service, its_slices, source, (), known, draw(policies))
     elif writer == "go":
         made = {r: as_go_writes(d, source) for r, d in made.items() if d is not None}
+    kept_slices = [
+        completed(document, f"uid-slice-{number}", 20 + number)
+        for number, document in enumerate(slices.values())
+        if draw(st.booleans())
+    ]
     for number, (resource, document) in enumerate(made.items()):
         if document is None or not draw(st.integers(0, 2)):
             continue
@@ -450,7 +553,8 @@ def host_states(draw: st.DrawFn, key: str) -> HostState:
             document["metadata"].setdefault("annotations", {})[ADDED_ANNOTATION] = "kept"
         kept = completed(document, f"uid-{number}", 10 + number)
         there[resource] = record_of(resource, kept)
-    return HostState(there[NAMESPACES], there[SERVICES], there[ENDPOINTS])
+    its_own = slice_records(kept_slices)
+    return HostState(there[NAMESPACES], there[SERVICES], there[ENDPOINTS], its_own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,7 +568,7 @@ class Situation:
     sources: tuple[SourceState, ...]
     host: HostState
     features: Features
-    prune: bool
+    policy: Policy
 
     @property
     def namespace(self) -> str:
@@ -486,5 +590,5 @@ def situations(draw: st.DrawFn, sources: Sequence[str] | None = None) -> Situati
         said,
         draw(host_states(key)),
         draw(features),
-        draw(st.booleans()),
+        draw(policies),
     )

@@ -87,3 +87,18 @@ def test_the_role_is_enough_for_both_roles_of_the_program(
     eventually("an Event", lambda: guarded.must("GET", events)["items"])
     assert program.metric("service_reflector_reconcile_errors_total") == 0
     assert "orbidden" not in program.log()
+
+
+@pytest.mark.parametrize("verb", ["get", "list", "watch", "create", "update", "delete"])
+def test_the_role_lets_the_program_keep_endpointslices(guarded: Cluster, verb: str) -> None:
+    """The authorizer says so also where the server is too old to serve them."""
+    name, _, groups = ACCOUNT
+    attributes = {
+        "group": "discovery.k8s.io",
+        "resource": "endpointslices",
+        "verb": verb,
+        "namespace": "shop",
+    }
+    review = {"spec": {"user": name, "groups": groups, "resourceAttributes": attributes}}
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    assert guarded.must("POST", path, review)["status"]["allowed"]
