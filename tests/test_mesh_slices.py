@@ -565,6 +565,7 @@ def test_a_change_that_the_host_takes_only_anew_is_made_anew(mesh: Mesh) -> None
     assert anew is not None
     assert anew["spec"]["sessionAffinity"] == "ClientIP"
     assert anew["metadata"]["uid"] != mirror["metadata"]["uid"]
+    assert anew["spec"]["clusterIP"] == mirror["spec"]["clusterIP"]
     assert (sliced(cluster), ips(cluster)) == ({"10.9.0.1"}, {"10.9.0.1"})
     assert (front.refused, state(west)) == (1, State.MIRRORED)
 

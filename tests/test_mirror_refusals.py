@@ -158,6 +158,29 @@ def test_what_cannot_change_in_place_is_made_anew() -> None:
     assert make_plan("a", after.sources, host.state, after.features, recreate=True).actions == ()
 
 
+def test_what_is_made_anew_keeps_its_cluster_ip() -> None:
+    """Where it had one, and is to have one."""
+    host = converged(alone(exporting(service_with(), BEHIND)))
+    address = host.objects[SERVICES]["spec"]["clusterIP"]
+    changed = alone(exporting(service_with(sessionAffinity="ClientIP"), BEHIND))
+    (delete,) = make_plan("a", changed.sources, host.state, changed.features, recreate=True).actions
+    assert isinstance(delete, Delete)
+    assert delete.cluster_ip == address
+    host.carry_out(delete)
+    create, *_ = make_plan(
+        "a", changed.sources, host.state, changed.features, cluster_ip=address
+    ).actions
+    assert isinstance(create, Create)
+    assert create.document["spec"]["clusterIP"] == address
+    for spec in ({"clusterIP": "None"}, {"type": "ExternalName", "externalName": "db.example"}):
+        other = alone(exporting(service_with(**spec), BEHIND))
+        create, *_ = make_plan(
+            "a", other.sources, host.state, other.features, cluster_ip=address
+        ).actions
+        assert isinstance(create, Create)
+        assert create.document["spec"].get("clusterIP") != address
+
+
 @pytest.mark.parametrize(
     ("before", "after", "becomes"),
     [("172.20.0.9", "None", "headless"), ("None", "172.20.0.9", "one with a cluster IP")],

@@ -83,6 +83,26 @@ def test_a_change_that_is_not_allowed_in_place_recreates_once(field: str) -> Non
     assert refusals.judge(KEY, other, error, refusals.apply(Features())) is Course.AGAIN
 
 
+def test_the_cluster_ip_of_what_is_made_anew_is_asked_for_once() -> None:
+    """Whoever took it meanwhile keeps it."""
+    refusals = Refusals()
+    refusals.carried_out(KEY, Delete(SERVICES, "shop", "cart", "u", 1, cluster_ip="10.0.0.1"))
+    assert (refusals.cluster_ip(KEY), refusals.cluster_ip("shop/other")) == ("10.0.0.1", "")
+    create = Create(SERVICES, service(clusterIP="10.0.0.1"))
+    assert refusals.judge(KEY, create, refused("spec.clusterIPs"), Features()) is Course.AGAIN
+    assert refusals.cluster_ip(KEY) == ""
+    assert refusals.judge(KEY, create, refused("spec.clusterIPs"), Features()) is Course.HOLD
+
+
+def test_the_cluster_ip_is_forgotten_once_it_is_there_again() -> None:
+    refusals = Refusals()
+    refusals.carried_out(KEY, Delete(SERVICES, "shop", "cart", "u", 1, cluster_ip="10.0.0.1"))
+    refusals.carried_out(KEY, Create(ENDPOINTSLICES, service()))
+    assert refusals.cluster_ip(KEY) == "10.0.0.1"
+    refusals.carried_out(KEY, Create(SERVICES, service()))
+    assert refusals.cluster_ip(KEY) == ""
+
+
 @pytest.mark.parametrize(
     ("action", "error"),
     [

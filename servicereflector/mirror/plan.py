@@ -8,7 +8,7 @@ write carries a precondition: whoever changed the object meanwhile wins, and we 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..kube.objects import Json, Record
 from ..kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES, Resource
@@ -46,6 +46,7 @@ class Delete:
     """Delete the object if it is still this one, in this version.
 
     :ivar why: where it is not simply desired no longer.
+    :ivar cluster_ip: what the Service that comes in its place is to ask for, ``""`` for nothing.
     """
 
     resource: Resource
@@ -54,6 +55,7 @@ class Delete:
     uid: str
     version: int
     why: str = ""
+    cluster_ip: str = ""
 
 
 Action = Create | Update | Delete
@@ -78,11 +80,13 @@ def make_plan(
     policy: Policy = DEFAULT,
     *,
     recreate: bool = False,
+    cluster_ip: str = "",
 ) -> Plan:
     """The plan for one name.
 
     :param sources: in configured order.
     :param recreate: whether the API has refused to change the Service in place.
+    :param cluster_ip: what the Service had before it was deleted for that.
     """
     verdict = judge(sources, host, policy)
     if verdict.course is Course.DELETE:
@@ -98,6 +102,8 @@ def make_plan(
         actions.append(Create(NAMESPACES, mirror_namespace(namespace)))
     service = owner.service.document()
     desired = mirror_service(service, owner.name, features)
+    if cluster_ip and host.service is None and _has_address(desired["spec"]):
+        desired["spec"]["clusterIP"] = cluster_ip
     actions += _service_actions(host, desired, recreate=recreate)
     notes = left_out(service, features) if features.refused else []
     notes += _family_notes(host, desired)
@@ -132,6 +138,10 @@ def _is_terminating(namespace: Record) -> bool:
     return "deletionTimestamp" in namespace.document()["metadata"]
 
 
+def _has_address(spec: Json) -> bool:
+    return not is_headless(spec) and not is_external(spec)
+
+
 def _service_actions(host: HostState, desired: Json, *, recreate: bool) -> list[Action]:
     if host.service is None:
         return [Create(SERVICES, desired)]
@@ -149,7 +159,8 @@ def _service_actions(host: HostState, desired: Json, *, recreate: bool) -> list[
         return []
     if recreate:
         why = "the API refuses to change it in place"
-        return [_delete_of(SERVICES, host.service, why)]
+        kept = before.get("clusterIP", "") if _has_address(before) and _has_address(after) else ""
+        return [replace(_delete_of(SERVICES, host.service, why), cluster_ip=kept)]
     return [Update(SERVICES, merged)]
 
 

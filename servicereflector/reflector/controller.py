@@ -202,6 +202,7 @@ class Controller(Service):
             features,
             self._policy,
             recreate=self._refusals.recreate(key),
+            cluster_ip=self._refusals.cluster_ip(key),
         )
         for action in plan.actions:
             if isinstance(action, Delete) and action.why:
@@ -216,6 +217,7 @@ class Controller(Service):
             except ApiError as error:
                 self._refused(key, action, error, features)
                 return
+            self._refusals.carried_out(key, action)
             self._count(action)
         self._refusals.done(key)
         self.queue.forget(key)

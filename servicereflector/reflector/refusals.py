@@ -17,7 +17,7 @@ from ..kube.objects import Json
 from ..kube.resources import ENDPOINTSLICES, SERVICES
 from ..kube.status import ApiError
 from ..mirror.features import Features
-from ..mirror.plan import Action, Delete, Update
+from ..mirror.plan import Action, Create, Delete, Update
 from ..mirror.refusals import refused_fields
 from .abilities import RULE
 
@@ -50,6 +50,7 @@ class Refusals:
         self._fields: dict[tuple[str, str], str] = {}
         self._to_recreate: set[str] = set()
         self._recreated: dict[str, Json] = {}  # by key: the spec that was refused in place
+        self._cluster_ips: dict[str, str] = {}  # of Services that are between deletion and creation
 
     def apply(self, features: Features) -> Features:
         """The features less what was refused."""
@@ -59,6 +60,17 @@ class Refusals:
     def recreate(self, key: str) -> bool:
         """Whether the Service is to be deleted and created anew."""
         return key in self._to_recreate
+
+    def cluster_ip(self, key: str) -> str:
+        """What the Service had that was deleted to be created anew."""
+        return self._cluster_ips.get(key, "")
+
+    def carried_out(self, key: str, action: Action) -> None:
+        """The host took this."""
+        if isinstance(action, Delete) and action.cluster_ip:
+            self._cluster_ips[key] = action.cluster_ip
+        elif isinstance(action, Create) and action.resource is SERVICES:
+            self._cluster_ips.pop(key, None)
 
     def done(self, key: str) -> None:
         """The host took the whole plan."""
@@ -85,6 +97,8 @@ class Refusals:
                         why=why,
                     )
             self._fields = {**fields, **self._fields}
+            if isinstance(action, Create) and self._cluster_ips.pop(key, ""):
+                return Course.AGAIN  # somebody else has it now
             if fields.keys() - planned.refused.keys():
                 return Course.AGAIN
             if isinstance(action, Update) and not fields and _names_fixed_field(error):
