@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from versions import kinds_since
 
 from servicereflector.kube.resources import SERVICES
 from servicereflector.testing.envtest import ApiServer, Binaries
 
 from .api import Api, ensured, fields
-from .versions import kinds_since
 
 BOTH = "10.96.0.0/16,fd00:96::/112"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from versions import kinds_since
 
 from servicereflector.kube.resources import ENDPOINTSLICES
 from servicereflector.testing.envtest import ApiServer
 
 from .api import Api, ensured, fields
-from .versions import kinds_since
 
 
 @pytest.fixture(params=kinds_since(21))

@@ -9,22 +9,15 @@ from pathlib import Path
 
 import pytest
 from e2e.clusters import Cluster, run_emitter
+from versions import minor_version
 
 from servicereflector.kube.resources import ENDPOINTS, ENDPOINTSLICES, SERVICES, Resource
-from servicereflector.testing.envtest import ApiServer, Binaries, BinariesMissing, find_binaries
+from servicereflector.testing.envtest import ApiServer, Binaries
 
 from .sides import Side
 from .world import World, compact
 
 _TALLY: pytest.StashKey[dict[str, Counter[str]]] = pytest.StashKey()
-
-
-def minor_version() -> int:
-    """Of the kube-apiserver that is to be found here."""
-    try:
-        return int(ApiServer(binaries=find_binaries()).version().split(".")[1])
-    except BinariesMissing:
-        return 20
 
 
 def resources() -> list[Resource]:

@@ -6,11 +6,12 @@ import json
 from collections import Counter
 
 import pytest
+from versions import minor_version
 
 from . import discovery, errors, lists, negotiation, selectors, watches
 from .asking import ask, compare
 from .cases import Case
-from .conftest import minor_version, resources
+from .conftest import resources
 from .world import World
 
 _BY_TOPIC: dict[str, tuple[Case, ...]] = {

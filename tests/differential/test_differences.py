@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from versions import minor_version
 
-from .conftest import minor_version
 from .differences import DIFFERENCES, Difference, Told
 from .sides import Side
 from .world import World

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract.versions import minor_version
+from versions import minor_version
 
 from servicereflector.testing.binaries import Binaries
 from servicereflector.testing.envtest import ApiServer

@@ -1,4 +1,4 @@
-"""Which servers a contract holds for: a real one is asked only for what its version has."""
+"""What the real kube-apiserver of this machine has: only for that it is asked."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def minor_version() -> int:
 
 
 def kinds_since(minor: int) -> list[str]:
-    """The parameters of the fixture ``real`` for what came with this minor version."""
+    """The parameters of the contract's fixture ``real`` for what came with this minor version."""
     return ["embedded", "real"] if minor_version() >= minor else ["embedded"]
