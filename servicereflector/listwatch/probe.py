@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from ..kube.lists import decode_list
 from ..kube.objects import BadObject
 from ..kube.resources import Resource
 from ..kube.status import ApiError
-from .backoff import Backoff
 from .informer import Api
+from .poller import Poller
 
 #: Seconds between two questions to an API that does not serve the resource: it may be upgraded.
 REFRESH = 60.0
@@ -24,7 +22,7 @@ REFRESH = 60.0
 ABSENT = (401, 403, 404, 405, 406)
 
 
-class Probe(Service):
+class Probe(Poller):
     """Asks until the answer is yes.
 
     :param source: the name that log lines give the API.
@@ -46,41 +44,26 @@ class Probe(Service):
         found: Callable[[], None],
         absent: Callable[[], None],
     ) -> None:
-        self._reactor = reactor
+        super().__init__(reactor, random)
         self._api = api
         self._resource = resource
-        self._backoff = Backoff(random)
         self._source = source
         self._namespace = namespace
         self._found = found
         self._absent = absent
         self._answered = False  # with yes
         self._told = False  # of a no
-        self._timer: IDelayedCall | None = None
-        self._asking: Deferred[None] | None = None
 
     def startService(self) -> None:
-        Service.startService(self)
-        if not self._answered:
-            self._ask()
-
-    def stopService(self) -> None:
-        Service.stopService(self)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._asking is not None:
-            self._asking.cancel()
+        if self._answered:
+            Service.startService(self)
+        else:
+            super().startService()
 
     def ask_later(self) -> None:
         """What was found is gone: ask again, as after a no."""
         self._answered = False
-        self._again(REFRESH)
-
-    def _ask(self) -> None:
-        self._timer = None
-        self._asking = Deferred.fromCoroutine(self._look())
-        self._asking.addErrback(self._failed)
+        self._ask_in(REFRESH)
 
     async def _look(self) -> None:
         try:
@@ -112,21 +95,12 @@ class Probe(Service):
             error=str(error),
         )
         self._absent()
-        self._again(REFRESH)
+        self._ask_in(REFRESH)
 
-    def _failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError):
-            return
-        error = failure.value
+    def _trouble(self, error: BaseException) -> None:
         self.log.debug(
             "{source}: whether there are {resource} is not known: {error}",
             source=self._source,
             resource=self._resource.plural,
             error=str(error),
         )
-        retry_after = error.retry_after if isinstance(error, ApiError) else None
-        self._again(self._backoff.delay(self._reactor.seconds(), retry_after))
-
-    def _again(self, delay: float) -> None:
-        if self.running:
-            self._timer = self._reactor.callLater(delay, self._ask)

@@ -6,16 +6,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import orjson
-from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from ..kube.resources import ENDPOINTSLICES, SERVICES, Resource
 from ..kube.server import ServerInfo, resource_entries, table_columns
 from ..kube.status import ApiError
-from .backoff import Backoff
+from .poller import Poller
 
 #: Seconds between two looks: a cluster is upgraded while we run.
 REFRESH = 600.0
@@ -32,7 +29,7 @@ class VersionApi(Protocol):
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
-class VersionPoller(Service):
+class VersionPoller(Poller):
     """
     :ivar current: what the server last told, None until it has.
     """
@@ -54,32 +51,12 @@ class VersionPoller(Service):
         :param tables: whose columns are wanted.
         :param namespace: where those may be read, ``""`` for everywhere.
         """
+        super().__init__(reactor, random)
         self.current: ServerInfo | None = None
         self._tables = tables
         self._namespace = namespace
-        self._reactor = reactor
         self._api = api
-        self._backoff = Backoff(random)
         self._known = known
-        self._timer: IDelayedCall | None = None
-        self._asking: Deferred[None] | None = None
-
-    def startService(self) -> None:
-        Service.startService(self)
-        self._ask()
-
-    def stopService(self) -> None:
-        Service.stopService(self)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._asking is not None:
-            self._asking.cancel()
-
-    def _ask(self) -> None:
-        self._timer = None
-        self._asking = Deferred.fromCoroutine(self._look())
-        self._asking.addErrback(self._failed)
 
     async def _look(self) -> None:
         version = await self._api.version()
@@ -96,7 +73,7 @@ class VersionPoller(Service):
             self.log.info("the host is {version}", version=version.get("gitVersion", "unknown"))
             self.current = ServerInfo(version, resources, columns)
             self._known()
-        self._again(REFRESH)
+        self._ask_in(REFRESH)
 
     async def _document(self, path: str, accept: str = "application/json") -> object:
         """What is to be had there; None where nothing is, or where nobody may look."""
@@ -107,12 +84,5 @@ class VersionPoller(Service):
                 return None
             raise
 
-    def _failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError):
-            return
-        self.log.debug("/version: {error}", error=str(failure.value))
-        self._again(self._backoff.delay(self._reactor.seconds()))
-
-    def _again(self, delay: float) -> None:
-        if self.running:
-            self._timer = self._reactor.callLater(delay, self._ask)
+    def _trouble(self, error: BaseException) -> None:
+        self.log.debug("/version: {error}", error=str(error))
