@@ -10,6 +10,7 @@ from hypothesis import given
 
 from servicereflector.kube.annotations import COPIED, REFLECTED, SOURCE
 from servicereflector.kube.objects import Json
+from servicereflector.kube.server import ServerInfo
 from servicereflector.kube.subsets import flatten
 from servicereflector.mirror.copying import (
     is_ignored,
@@ -21,7 +22,7 @@ from servicereflector.mirror.features import Features, features_of
 from servicereflector.testing import strategies as kube
 
 NEW = Features()
-OLD = features_of({"major": "1", "minor": "20"})
+OLD = features_of(ServerInfo({"major": "1", "minor": "20"}))
 
 
 def service(spec: Json | None = None, **metadata: Any) -> Json:
@@ -303,8 +304,10 @@ ALL = CLOSE | {"PreferSameZone", "PreferSameNode"}
     ],
 )
 def test_features_follow_the_version(minor: str, known: tuple[Any, ...]) -> None:
-    """An unreadable one is the newest."""
-    assert features_of({"major": "1", "minor": minor}) == Features(*known)
+    """An unreadable one is the newest, as is a later major one."""
+    later = ServerInfo({"major": "2", "minor": "0"})
+    assert features_of(later) == Features()
+    assert features_of(ServerInfo({"major": "1", "minor": minor})) == Features(*known)
 
 
 @pytest.mark.parametrize(
@@ -323,5 +326,5 @@ def test_a_distribution_is_sent_to_those_who_know_it(
     minor: str, value: str, sent: str | None
 ) -> None:
     """PreferSameZone was called PreferClose before 1.34."""
-    features = features_of({"major": "1", "minor": minor})
+    features = features_of(ServerInfo({"major": "1", "minor": minor}))
     assert spec_of({"trafficDistribution": value}, features).get("trafficDistribution") == sent

@@ -15,6 +15,7 @@ from servicereflector.kube.annotations import REFLECTED, SOURCE
 from servicereflector.kube.names import label_value_errors
 from servicereflector.kube.objects import Json, record_of
 from servicereflector.kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES
+from servicereflector.kube.server import ServerInfo
 from servicereflector.kube.slices import (
     HEADLESS,
     MANAGED_BY,
@@ -241,7 +242,7 @@ def test_an_old_host_is_not_sent_conditions_that_it_drops() -> None:
     """They would be missing again at the next look."""
     conditions = {"ready": True, "serving": True, "terminating": False}
     one = slice_of(1, endpoints=[{"addresses": ["10.1.0.1"], "conditions": conditions}])
-    features = features_of({"major": "1", "minor": "21"})
+    features = features_of(ServerInfo({"major": "1", "minor": "21"}))
     (mirror,) = converged(alone(source_of(one), features=features)).slices.values()
     assert mirror["endpoints"][0]["conditions"] == {"ready": True}
 

@@ -25,9 +25,10 @@ class ServerInfo:
 
     @property
     def minor(self) -> int:
-        """20 of Kubernetes 1.20; of an unreadable version the newest."""
+        """20 of Kubernetes 1.20; of an unreadable or a later major version the newest."""
         digits = re.match(r"\d+", str(self.version.get("minor", "")))
-        return int(digits[0]) if digits else NEWEST
+        first = str(self.version.get("major", "1")) == "1"
+        return int(digits[0]) if digits and first else NEWEST
 
     def entry(self, resource: Resource) -> Json | None:
         """What discovery says of a resource, None where it is not served or not known."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from ..kube.server import ServerInfo
 
 #: spec.trafficDistribution: each value with the minor version that takes it by default.
 _DISTRIBUTIONS = {"PreferClose": 31, "PreferSameZone": 34, "PreferSameNode": 34}
@@ -34,10 +35,9 @@ class Features:
     hints: bool = True
 
 
-def features_of(version: Mapping[str, object]) -> Features:
-    """The features of the server with this ``/version``; an unreadable one is the newest."""
-    found = re.match(r"\d+", str(version.get("minor", "")))
-    minor = int(found[0]) if found and str(version.get("major", "1")) == "1" else 999
+def features_of(server: ServerInfo) -> Features:
+    """The features of a server of this version."""
+    minor = server.minor
     return Features(
         ip_families=minor >= 21,
         internal_traffic_policy=minor >= 22,

@@ -64,7 +64,7 @@ class Abilities:
         server = self._server()
         if server is None:
             return None
-        told = features_of(server.version)
+        told = features_of(server)
         served = self.slices is not None and server.entry(ENDPOINTSLICES) is not None
         listed = self.slices is not None and (self.slices.synced or not self.forbidden)
         return replace(
