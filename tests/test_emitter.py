@@ -403,3 +403,25 @@ def test_a_list_form_of_one_object_is_refused_by_the_objects_kind(emitter: Emitt
     body = orjson.loads(emitter.mesh.network.wait(collect(answer, "east", 10**6)))
     assert answer.code == body["code"] == 406
     assert "(*core.Service)" in body["message"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/services", "/api/v1/namespaces/shop/services/cart"])
+def test_a_bad_timeout_is_refused_of_all_but_watches(emitter: Emitter, path: str) -> None:
+    """Even where nothing else is right."""
+    refused = emitter.refusal(path, timeout="x", labelSelector=",")
+    assert (refused.code, "invalid duration" in refused.message) == (400, True)
+    watched = emitter.refusal("/api/v1/services", timeout="x", labelSelector=",", watch="1")
+    assert "invalid duration" not in watched.message
+
+
+def test_endpoints_are_said_to_be_deprecated(emitter: Emitter) -> None:
+    """With whatever the router has let pass."""
+    for path, warned in {
+        "/api/v1/endpoints": True,
+        "/api/v1/endpoints?labelSelector=,": True,
+        "/api/v1/endpoints/": True,
+        "/api/v1/endpoints?timeout=x": False,
+        "/api/v1/services": False,
+    }.items():
+        _, headers, _ = emitter.raw(path)
+        assert headers.hasHeader(b"Warning") == warned, path

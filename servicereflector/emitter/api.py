@@ -41,7 +41,14 @@ from .negotiation import (
     route,
     route_to_resource,
 )
-from .queries import asks_to_watch, check_path_segment, named_only, parse_get, parse_query
+from .queries import (
+    asks_to_watch,
+    check_path_segment,
+    check_timeout,
+    named_only,
+    parse_get,
+    parse_query,
+)
 from .streams import StreamStats
 
 Json = dict[str, Any]
@@ -249,6 +256,7 @@ class ReadApi:
     ) -> bytes:
         collection = self._find(group, version, plural)
         if request.path.endswith(b"/") and self._told().minor >= _KEEPS_SLASHES:
+            self._warn(request, collection)
             raise bad_request("name must be provided")  # an object's path, with no name in it
         if namespace and not collection.store.resource.namespaced:
             raise unknown_path()
@@ -256,6 +264,8 @@ class ReadApi:
         parameters = parameters_of(request)
         minor = self._told().minor
         watches = watch or asks_to_watch(parameters)
+        if not watches:
+            check_timeout(parameters, minor)
         form = self._form(request, parameters, collection, watch=watches, listed=True)
         query = parse_query(
             parameters, collection.store.resource, namespace, minor=minor, legacy_watch=watch
@@ -306,6 +316,7 @@ class ReadApi:
             raise unknown_path()
         self._only_get(request)
         parameters = parameters_of(request)
+        check_timeout(parameters, self._told().minor)
         form = self._form(request, parameters, collection, watch=False, listed=False)
         check_path_segment(name)
         await collection.reach(parse_get(parameters, self._told().minor))
@@ -322,8 +333,7 @@ class ReadApi:
     ) -> Form:
         accept, minor = header_of(request, b"Accept"), self._told().minor
         route_to_resource(accept, minor, collection=listed)
-        if collection.store.resource is ENDPOINTS and minor >= _ENDPOINTS_DEPRECATED:
-            request.setHeader(b"Warning", ENDPOINTS_WARNING)
+        self._warn(request, collection)
         return negotiate(
             accept,
             user_agent=header_of(request, b"User-Agent"),
@@ -332,6 +342,11 @@ class ReadApi:
             collection=listed,
             resource=collection.store.resource,
         )
+
+    def _warn(self, request: Request, collection: Collection) -> None:
+        deprecated = self._told().minor >= _ENDPOINTS_DEPRECATED
+        if collection.store.resource is ENDPOINTS and deprecated:
+            request.setHeader(b"Warning", ENDPOINTS_WARNING)
 
     def _find(self, group: str, version: str, plural: str) -> Collection:
         collection = self._collections.get((group, version, plural))

@@ -123,8 +123,6 @@ def parse_query(
     timeout, limit = _integer(parameters, "timeoutSeconds"), _integer(parameters, "limit")
     watch = _flag(parameters, "watch")
     watches = watch or legacy_watch
-    if not watches:
-        check_timeout(parameters, minor)
     match, token = parameters.get("resourceVersionMatch", ""), parameters.get("continue", "")
     version_text = parameters.get("resourceVersion", "")
     initial_events = None
@@ -188,7 +186,8 @@ def _unreadable(error: ValueError) -> ApiError:
 
 
 def check_timeout(parameters: Parameters, minor: int) -> None:
-    """
+    """Before anything else of a request that is no watch is looked at.
+
     :raises ApiError: 400 for a ``timeout`` that is no duration as Go writes them.
     """
     text = parameters.get("timeout", "")
@@ -204,7 +203,6 @@ def parse_get(parameters: Parameters, minor: int) -> int | None:
 
     :raises ApiError: 400 for what every request refuses, 500 for a bad version, as the API has it.
     """
-    check_timeout(parameters, minor)
     if minor >= _DEADLINES and _flag(parameters, "export"):
         raise bad_request("the export parameter, deprecated since v1.14, is no longer supported")
     try:
