@@ -13,12 +13,35 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from twisted.python import usage
 
+_T = TypeVar("_T")
+
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+_DECIMAL = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+
+#: Seconds of the units that Go's time.ParseDuration knows; it takes either sign for micro.
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "\u00b5s": 1e-6,
+    "\u03bcs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
+_PART = f"({_DECIMAL})({'|'.join(_UNITS)})"
+
+#: Go's durations are below 2**63 nanoseconds.
+_LONGEST = 2**63 / 1e9
+
+#: A glob of what stands in label keys and namespaces.
+_GLOB = r"(?:[A-Za-z0-9._/*?-]|\[!?[A-Za-z0-9._/-]+\])+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +66,10 @@ class Flag:
 
 
 class FlagOptions(usage.Options):
-    """Options by a table of flags. After parsing, ``self[name]`` is the value that a flag read."""
+    """Options by a table of flags. After parsing, ``self[name]`` is the value that a flag read.
+
+    :ivar given: the texts of those that were given.
+    """
 
     flags: ClassVar[tuple[Flag, ...]] = ()
     aliases: ClassVar[dict[str, str]] = {}
@@ -51,6 +77,7 @@ class FlagOptions(usage.Options):
 
     def __init__(self) -> None:
         super().__init__()
+        self.given: dict[str, str] = {}
         self.update({flag.name: flag.default for flag in self.flags})
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -102,6 +129,7 @@ class FlagOptions(usage.Options):
             found[flag.name] = value
         if rest and rest[0] not in [command[0] for command in self.subCommands]:
             raise usage.UsageError(f"unexpected argument {rest[0]!r}; --help lists the flags")
+        self.given = found
         self.update(found)
         return rest
 
@@ -169,3 +197,54 @@ def one_of(values: Sequence[str]) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def duration(text: str) -> float:
+    """Seconds, of a duration as Go takes it, such as ``1h30m``; never a negative one."""
+    spelled = text.removeprefix("+")
+    parts = re.findall(_PART, spelled) if re.fullmatch(f"(?:{_PART})+", spelled) else []
+    seconds = sum((float(number) * _UNITS[unit] for number, unit in parts), 0.0)
+    if not (parts or spelled == "0") or seconds >= _LONGEST:
+        raise ValueError(f"{text!r} is no duration: say a duration such as 30s or 5m")
+    return seconds
+
+
+def fraction(text: str) -> float:
+    if not re.fullmatch(_DECIMAL, text) or float(text) > 1:
+        raise ValueError(f"{text!r} is no fraction: say a number from 0 to 1, for example 0.5")
+    return float(text)
+
+
+def glob(text: str) -> str:
+    """A shell glob of namespaces, or of the keys of labels and annotations."""
+    if not re.fullmatch(_GLOB, text):
+        raise ValueError(
+            f"{text!r} is no pattern: say letters, digits and -._/ with *, ? and [a-z] or [!a-z]"
+        )
+    return text
+
+
+def per_source(read: Callable[[str], _T]) -> Callable[[str], tuple[str, _T]]:
+    """``[NAME=]VALUE``: the source's name, ``""`` in the value for all others, and the value."""
+
+    def read_it(text: str) -> tuple[str, _T]:
+        name, equals, value = text.partition("=")
+        if not equals:
+            return "", read(text)
+        if not name or not value:
+            raise ValueError(f"{text!r} is not of the form [NAME=]VALUE")
+        return name, read(value)
+
+    return read_it
+
+
+def named_value(read: Callable[[str], _T]) -> Callable[[str], tuple[str, _T]]:
+    """``NAME=VALUE``. The value may be empty, if ``read`` takes that, and have a ``=`` in it."""
+
+    def read_it(text: str) -> tuple[str, _T]:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise ValueError(f"{text!r} is not of the form NAME=VALUE")
+        return name, read(value)
+
+    return read_it
