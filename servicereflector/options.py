@@ -11,8 +11,22 @@ from twisted.python import usage
 from . import __version__
 from .client.connection import ConfigError, parse_url
 from .emitter.tls import check_suites
-from .flags import Flag, FlagOptions, address, boolean, count, one_of, port
+from .flags import (
+    Flag,
+    FlagOptions,
+    address,
+    boolean,
+    count,
+    duration,
+    fraction,
+    glob,
+    named_value,
+    one_of,
+    per_source,
+    port,
+)
 from .kube.selectors import LabelSelector, SelectorError, parse_labels
+from .mirror.naming import name_template, namespace_template
 from .mirror.policy import EndpointsApi
 
 LOG_LEVELS = ("all", "debug", "info", "warn", "error", "none")
@@ -85,6 +99,12 @@ FLAGS = (
         "kubeconfig",
         "",
         "The host cluster. Default: in-cluster credentials, else $KUBECONFIG, else ~/.kube/config.",
+    ),
+    Flag(
+        "admin-socket",
+        "",
+        "The Unix socket of the commands status, explain, release and forget. Default: "
+        "/run/service-reflector/admin.sock where that directory is, else one of the user's own.",
     ),
     Flag("namespace", "", "Limit both roles to one namespace. Default: all."),
     Flag("listen", ":9090", "Where health and metrics are served.", address),
@@ -164,6 +184,108 @@ FLAGS = (
         many=True,
     ),
     Flag(
+        "reflector.source-dir",
+        "",
+        "A directory with a file for each source: a kubeconfig, a URL, or a mapping of url or "
+        "kubeconfig, selector, stale-after and remove-after. The file's name is the source's. "
+        "Changes are picked up within seconds.",
+    ),
+    Flag(
+        "reflector.source-selector",
+        "",
+        "NAME=SELECTOR: the label selector asked of that source, in place of "
+        "--reflector.selector. Repeatable.",
+        named_value(_selector),
+        many=True,
+        split=False,
+    ),
+    Flag(
+        "reflector.stale-after",
+        "",
+        "[NAME=]DURATION of a source's silence after which the endpoints of its mirrors count as "
+        "not ready, such as 5m. Default: never. Repeatable.",
+        per_source(duration),
+        many=True,
+    ),
+    Flag(
+        "reflector.remove-after",
+        "",
+        "[NAME=]DURATION of a source's silence after which the endpoints of its mirrors are "
+        "withdrawn, or another source that exports them takes them over. Default: never. "
+        "Repeatable.",
+        per_source(duration),
+        many=True,
+    ),
+    Flag(
+        "reflector.max-delete-fraction",
+        "0.5",
+        "Where one list of a source lacks more than this part of its mirrors, from 10 mirrors up, "
+        "the deletions are held; 1 never holds.",
+        fraction,
+    ),
+    Flag(
+        "reflector.delete-hold",
+        "5m",
+        "For how long, while the source keeps to its answer; service-reflector release SOURCE "
+        "ends it at once.",
+        duration,
+    ),
+    Flag(
+        "reflector.namespaces",
+        "",
+        "Globs of the sources' namespaces that are mirrored. Default: all.",
+        glob,
+        many=True,
+    ),
+    Flag(
+        "reflector.deny-namespaces",
+        "",
+        "Globs of namespaces that are neither mirrored nor mirrored into.",
+        glob,
+        many=True,
+    ),
+    Flag(
+        "reflector.create-namespaces",
+        "true",
+        "Create the namespaces that the host lacks.",
+        boolean,
+        boolean=True,
+    ),
+    Flag(
+        "reflector.delete-namespaces",
+        "false",
+        "Delete namespaces that the program created, once nothing is mirrored into them and "
+        "nothing else is in them. Needs manifests/delete-namespaces.yaml.",
+        boolean,
+        boolean=True,
+    ),
+    Flag(
+        "reflector.name-template",
+        "{name}",
+        "What a mirror is called, of {name}, {namespace} and {source}.",
+        name_template,
+    ),
+    Flag(
+        "reflector.namespace-template",
+        "{namespace}",
+        "The namespace of a mirror, of the same.",
+        namespace_template,
+    ),
+    Flag(
+        "reflector.ignored-labels",
+        "",
+        "Globs of labels that are not copied, beside those that other tools go by.",
+        glob,
+        many=True,
+    ),
+    Flag(
+        "reflector.ignored-annotations",
+        "",
+        "The same of annotations.",
+        glob,
+        many=True,
+    ),
+    Flag(
         "reflector.prune",
         "false",
         "Delete the mirrors of sources that are no longer configured.",
@@ -216,18 +338,50 @@ class DemoOptions(FlagOptions):
         )
 
 
+class PlanOptions(FlagOptions):
+    """The flags of ``service-reflector plan``: the program's, and two of its own."""
+
+    own = (
+        Flag(
+            "timeout",
+            "30s",
+            "How long to wait for the host's and the sources' lists.",
+            duration,
+        ),
+        Flag("output", "text", "text or json.", one_of(("text", "json"))),
+    )
+    flags = (*own, *FLAGS)
+    aliases = ALIASES
+
+    def getSynopsis(self) -> str:
+        return (
+            "Usage: service-reflector plan [flags]\n\n"
+            "Prints what the program would create, update and delete with these flags, and writes\n"
+            "nothing. The exit status is 0 where there is nothing to do, and 2 where there is."
+        )
+
+    def postOptions(self) -> None:
+        super().postOptions()
+        # The program's flags count wherever they stand.
+        own = {flag.name for flag in self.own}
+        assert self.parent is not None
+        self.parent.update({n: text for n, text in self.given.items() if n not in own})
+
+
 class ReflectorOptions(FlagOptions):
     """The flags of the program."""
 
     flags = FLAGS
     aliases = ALIASES
     subCommands: ClassVar[list[list[Any]]] = [
-        ["demo", None, DemoOptions, "Two clusters in memory that mirror each other."]
+        ["demo", None, DemoOptions, "Two clusters in memory that mirror each other."],
+        ["plan", None, PlanOptions, "What the program would do."],
     ]
 
     def getSynopsis(self) -> str:
         return (
             "Usage: service-reflector [flags]\n"
+            "       service-reflector plan [flags]\n"
             "       service-reflector demo [--once]\n\n"
             "Mirrors selected Services from other clusters into this one."
         )
@@ -236,7 +390,7 @@ class ReflectorOptions(FlagOptions):
         super().postOptions()
         if self["version"]:
             print_version()
-        if self.subCommand:
+        if self.subCommand not in (None, "plan"):
             return
         if bool(self["emitter.tls-cert-file"]) != bool(self["emitter.tls-private-key-file"]):
             raise usage.UsageError(
@@ -244,6 +398,8 @@ class ReflectorOptions(FlagOptions):
             )
         if not self["emitter"] and not self["reflector"]:
             raise usage.UsageError("--emitter=false with --reflector=false leaves nothing to do")
+        if self.subCommand == "plan" and not self["reflector"]:
+            raise usage.UsageError("--reflector=false leaves nothing to plan")
 
 
 def print_version() -> None:

@@ -6,9 +6,8 @@ demo and the tests put the same program together, over TCP or in memory, in real
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from twisted.application.service import MultiService
@@ -18,22 +17,23 @@ from twisted.logger import Logger
 
 from .emitter.api import ReadApi
 from .emitter.collection import Served
-from .kube.objects import Record
-from .kube.resources import ENDPOINTS, ENDPOINTSLICES, EVENTS, NAMESPACES, SERVICES
+from .kube.objects import Record, split_key
+from .kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES
 from .kube.selectors import LabelSelector
 from .kube.slices import MANAGED_BY, MANAGER
 from .listwatch.informer import Api, Informer
 from .listwatch.machine import Timing
 from .listwatch.version import VersionApi, VersionPoller
-from .mirror.ownership import is_exported
 from .mirror.policy import Policy
+from .mirror.states import is_exported
 from .reflector.abilities import Abilities
 from .reflector.controller import Controller
-from .reflector.events import conflict_event
-from .reflector.following import SliceFollower
+from .reflector.correlation import Involved, Occurrence
+from .reflector.follower import SourceFollower, SourceSettings
 from .reflector.host import Host, Writer
-from .reflector.slices import Slices
-from .reflector.sources import Source
+from .reflector.namespaces import NamespaceCleaner
+from .reflector.recorder import Recorder
+from .reflector.statuses import Notice
 from .store.versioned import MAX_CHANGES, Predicate, Store
 
 #: The name that the host has beside the sources in logs and metrics.
@@ -49,11 +49,11 @@ class Client(Api, VersionApi, Writer, Protocol):
     def close(self) -> Deferred[None]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SourceClient:
-    """A source, by the name that its mirrors carry."""
+    """A source, and how to reach it. One that changes in any way is another."""
 
-    name: str
+    settings: SourceSettings
     client: Client
 
 
@@ -64,12 +64,14 @@ class Roles:
     :ivar emitted: what the Emitter shows, None for no Emitter.
     :ivar reflected: what is asked of the sources, None for no Reflector.
     :ivar policy: how the Reflector mirrors.
+    :ivar delete_namespaces: whether namespaces that it created are deleted when they are empty.
     """
 
     namespace: str = ""
     emitted: LabelSelector | None = None
     reflected: LabelSelector | None = None
     policy: Policy = field(default_factory=Policy)
+    delete_namespaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,10 @@ class Surroundings:
     timing: Timing | None = None
 
 
-def rfc3339(seconds: float) -> str:
-    """A time as Kubernetes writes it."""
-    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 class Program(MultiService):
     """One cluster's Emitter and Reflector.
 
+    :ivar informers: of the host and of all sources.
     :ivar read_api: the Emitter's Klein resource, None without that role.
     :ivar controller: None without the role of the Reflector.
     """
@@ -113,12 +111,13 @@ class Program(MultiService):
         self.controller: Controller | None = None
         self._world = world
         self._host = host
-        self._clients: list[Client] = [host, *(source.client for source in sources)]
-        self._events_sent = 0
+        self._followers: dict[SourceClient, SourceFollower] = {}
+        self._closing: set[Deferred[None]] = set()
         self._emitted: Predicate | None = None
         self._mirrors: Host | None = None
+        self._recorder: Recorder | None = None
         self._namespace = roles.namespace
-        self._telling: set[Deferred[Any]] = set()
+        self._roles = roles
         self.version = VersionPoller(
             world.reactor,
             host,
@@ -131,24 +130,28 @@ class Program(MultiService):
         # Only an Emitter's clients read the history.
         self._kept = MAX_CHANGES if roles.emitted is not None else 0
         self._services, self._endpoints = (
-            self._follow(HOST, host, Store(resource, max_changes=self._kept), roles.namespace).store
+            self._follow_host(Store(resource, max_changes=self._kept), roles.namespace).store
             for resource in (SERVICES, ENDPOINTS)
         )
         self._abilities = Abilities(lambda: self.version.current, self._services)
         if roles.emitted is not None:
             self.read_api = self._make_emitter(roles.emitted)
         if roles.reflected is not None:
-            self.controller = self._make_reflector(sources, roles, str(roles.reflected))
+            self.controller = self._make_reflector(roles.policy)
+            self.use_sources(sources, roles.policy.spared)
 
     @inlineCallbacks
     def stopService(self) -> Any:
         """Streams end first, so that clients go elsewhere; then the work, then the connections."""
         if self.read_api is not None:
             self.read_api.stop()
-        for telling in tuple(self._telling):
-            telling.cancel()
+        if self._recorder is not None:
+            self._recorder.stop()
         yield MultiService.stopService(self)
-        closed = DeferredList([client.close() for client in self._clients], consumeErrors=True)
+        clients = [self._host, *(source.client for source in self._followers)]
+        closed = DeferredList(
+            [*(client.close() for client in clients), *self._closing], consumeErrors=True
+        )
         # A server that no longer answers does not say goodbye either.
         yield closed.addTimeout(CLOSE_TIMEOUT, self._world.reactor, lambda *_: None)
 
@@ -166,8 +169,41 @@ class Program(MultiService):
             return f"the host's first lists are not in: {', '.join(waiting)}"
         return "" if self.version.current is not None else "the host's version is not known"
 
+    @property
+    def followers(self) -> dict[str, SourceFollower]:
+        """Who follows each source, by its name, in configured order."""
+        return {f.settings.name: f for f in self._followers.values()}
+
+    def use_sources(
+        self, sources: Sequence[SourceClient], spared: Iterable[str] | None = ()
+    ) -> None:
+        """These are the sources from now on, in this order; those that were there before stay as
+        they are, and keep what they know.
+
+        :param spared: the names of others, which cannot be followed now, but are not gone; None
+            where those are not known yet.
+        """
+        controller = self.controller
+        if controller is None:
+            return
+        gone = [source for source in self._followers if source not in sources]
+        followers = {s: self._followers.get(s) or self._make_follower(s) for s in sources}
+        before, self._followers = self._followers, followers
+        controller.use([follower.source for follower in followers.values()], spared)
+        for source in gone:
+            for informer in before[source].informers:
+                self.informers.remove(informer)
+            before[source].disownServiceParent()
+            self._close(source.client)
+
+    def _close(self, client: Client) -> None:
+        closing = client.close()
+        self._closing.add(closing)
+        closing.addBoth(lambda _: self._closing.discard(closing))
+
     def _follow(
         self,
+        parent: MultiService,
         source: str,
         api: Api,
         store: Store,
@@ -176,6 +212,8 @@ class Program(MultiService):
         label_selector: str = "",
         field_selector: str = "",
         troubled: Callable[[Exception], None] = lambda _error: None,
+        heard: Callable[[], None] = lambda: None,
+        timing: Timing | None = None,
     ) -> Informer:
         informer = Informer(
             self._world.reactor,
@@ -186,10 +224,11 @@ class Program(MultiService):
             namespace=namespace,
             label_selector=label_selector,
             field_selector=field_selector,
-            timing=self._world.timing,
+            timing=timing or self._world.timing,
             troubled=troubled,
+            heard=heard,
         )
-        informer.setServiceParent(self)
+        informer.setServiceParent(parent)
         self.informers.append(informer)
         return informer
 
@@ -209,54 +248,56 @@ class Program(MultiService):
             now=self._world.epoch,
         )
 
-    def _make_reflector(
-        self, sources: Sequence[SourceClient], roles: Roles, selector: str
-    ) -> Controller:
+    def _follow_host(self, store: Store, namespace: str, **options: Any) -> Informer:
+        return self._follow(self, HOST, self._host, store, namespace, **options)
+
+    def _make_reflector(self, policy: Policy) -> Controller:
         # One namespace can be watched with the right to just that one.
-        only = f"metadata.name={roles.namespace}" if roles.namespace else ""
-        namespaces = self._follow(
-            HOST, self._host, Store(NAMESPACES, max_changes=0), "", field_selector=only
+        only = f"metadata.name={self._namespace}" if self._namespace else ""
+        namespaces = self._follow_host(
+            Store(NAMESPACES, max_changes=0), "", field_selector=only
         ).store
         self._mirrors = Host(self._host, namespaces, self._services, self._endpoints)
+        world = self._world
+        self._recorder = Recorder(world.reactor, self._host, epoch=world.epoch, random=world.random)
         controller = Controller(
-            self._world.reactor,
+            world.reactor,
             self._mirrors,
-            [self._make_source(source, roles.namespace, selector) for source in sources],
+            (),
             features=self._abilities.features,
-            policy=roles.policy,
-            in_conflict=self._tell_of_conflict,
+            policy=policy,
+            told=self._tell,
+            epoch=world.epoch,
         )
         controller.setServiceParent(self)
+        if self._roles.delete_namespaces:
+            NamespaceCleaner(
+                world.reactor,
+                self._host,
+                namespaces,
+                random=world.random,
+                wanted=controller.fleet.wants_namespace,
+                namespace=self._namespace,
+            ).setServiceParent(self)
         return controller
 
-    def _make_source(self, source: SourceClient, namespace: str, selector: str) -> Source:
-        def follow(
-            store: Store, troubled: Callable[[Exception], None] = lambda _e: None
-        ) -> Informer:
-            return self._follow(
-                source.name,
-                source.client,
-                store,
-                namespace,
-                label_selector=selector,
-                troubled=troubled,
-            )
-
-        services, endpoints = (
-            follow(Store(resource, max_changes=0)).store for resource in (SERVICES, ENDPOINTS)
-        )
-        slices = Slices()
-        SliceFollower(
+    def _make_follower(self, source: SourceClient) -> SourceFollower:
+        assert self.controller is not None
+        follower = SourceFollower(
             self._world.reactor,
             source.client,
-            slices,
-            follow=follow,
+            source.settings,
+            self._roles.policy,
+            follow=self._follow,
             unfollow=self._unfollow,
+            silent=self.controller.look_at,
             random=self._world.random,
-            source=source.name,
-            namespace=namespace,
-        ).setServiceParent(self)
-        return Source(source.name, services, endpoints, slices)
+            namespace=self._namespace,
+            selector=str(self._roles.reflected),
+            timing=self._world.timing,
+        )
+        follower.setServiceParent(self)
+        return follower
 
     def _host_known(self) -> None:
         """The host has told its version, or has got another."""
@@ -277,33 +318,23 @@ class Program(MultiService):
     def _follow_host_slices(self) -> Store:
         store = self._abilities.slices = Store(ENDPOINTSLICES, max_changes=self._kept)
         ours = f"{MANAGED_BY}={MANAGER}" if self._emitted is None else ""
-        self._follow(
-            HOST,
-            self._host,
-            store,
-            self._namespace,
-            label_selector=ours,
-            troubled=self._abilities.troubled,
+        self._follow_host(
+            store, self._namespace, label_selector=ours, troubled=self._abilities.troubled
         )
         if self.read_api is not None and self._emitted is not None:
             self.read_api.serve(Served(store, self._emitted))
         return store
 
-    def _tell_of_conflict(self, key: str, source: str, reason: str) -> None:
-        store = self._services if self._services.get(key) else self._endpoints
-        involved = store.get(key)
-        if involved is None:
-            return
-        self._events_sent += 1
-        unique = f"{int(self._world.random() * 2**48):012x}{self._events_sent:04x}"
-        event = conflict_event(
-            store.resource, involved, source, reason, rfc3339(self._world.epoch()), unique
+    def _tell(self, notice: Notice) -> None:
+        """Beside the object that has the name; of one that is not there, in its place."""
+        assert self._recorder is not None
+        store = self._services if self._services.get(notice.key) else self._endpoints
+        record = store.get(notice.key)
+        namespace, name = split_key(notice.key)
+        involved = Involved(
+            store.resource if record is not None else SERVICES,
+            namespace,
+            name,
+            record.uid if record is not None else "",
         )
-        sent = Deferred.fromCoroutine(self._host.create(EVENTS, event))
-        self._telling.add(sent)
-        sent.addErrback(
-            lambda failure: self.log.warn(
-                "the Event of {key} was not taken: {error}", key=key, error=str(failure.value)
-            )
-        )
-        sent.addBoth(lambda _: self._telling.discard(sent))
+        self._recorder.tell(Occurrence(involved, notice.reason, notice.message, notice.source))

@@ -10,10 +10,9 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -24,7 +23,7 @@ from twisted.python import usage
 from twisted.web.resource import IResource
 
 from .client.connection import ConfigError
-from .client.credentials import Credentials, from_url
+from .client.credentials import Credentials
 from .emitter.tls import Pair, TlsError, choose_by_name, self_signed, server_options
 from .ops.sockets import BindError, SocketService, bind
 from .options import ReflectorOptions
@@ -33,7 +32,11 @@ if TYPE_CHECKING:
     # The interfaces of a reactor that is used here, together.
     from twisted.internet.posixbase import PosixReactorBase as Reactor
 
-    from .program import Surroundings
+    from .mirror.policy import Policy
+    from .planning import Planner
+    from .program import Program, Surroundings
+    from .sourcedir import SourceDirectory
+    from .sourcing import Sourcing
 
 COMMAND = "service-reflector"
 
@@ -60,7 +63,11 @@ class Options(ReflectorOptions):
         # twistd asks for its observer by name, after the options are read.
         twistd["logger"] = "servicereflector.tap.log_observer"
         _log_flags[:] = [self["log-level"], self["log-format"]]
-        if self.subCommand:
+        if self.subCommand == "plan":
+            # What went wrong is told at the end.
+            told = "log-level" in {**self.given, **self.subOptions.given}
+            _log_flags[:] = [self["log-level"] if told else "error", "text"]
+        elif self.subCommand:
             # The tour breaks connections on purpose: their loss is no news there.
             _log_flags[:] = ["error" if self.subOptions["once"] else "info", "text"]
 
@@ -113,31 +120,23 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     :raises TlsError: a certificate that cannot be used.
     :raises BindError: an address that cannot be listened on.
     """
-    from .client.http import KubeClient
-    from .mirror.policy import Policy
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
-    from .program import Program, Roles, SourceClient
 
-    host = KubeClient(reactor, _host(options, reactor))
-    sources = [
-        SourceClient(name, KubeClient(reactor, credentials))
-        for name, credentials in _sources(options, reactor)
-    ]
-    roles = Roles(
-        namespace=options["namespace"],
-        emitted=options["emitter.selector"] if options["emitter"] else None,
-        reflected=options["reflector.selector"] if options["reflector"] else None,
-        policy=Policy(
-            prune=options["reflector.prune"],
-            endpoints_api=options["reflector.endpoints-api"],
-            external_names=options["reflector.external-names"],
-            hints=options["reflector.hints"],
-        ),
-    )
-    program = Program(surroundings(reactor), host, sources if options["reflector"] else [], roles)
+    program, sourcing = _program(options, reactor)
     service = GracefulService(reactor)
     program.setServiceParent(service)
+    problems: Callable[[], list[str]] = list
+    if options["reflector.source-dir"] and options["reflector"]:
+        directory = _source_directory(options, reactor, sourcing)
+        directory.setServiceParent(service)
+
+        def problems() -> list[str]:
+            return [*([directory.trouble] if directory.trouble else []), *sourcing.problems]
+
+    if options.subCommand == "plan":
+        _planner(options, reactor, program, sourcing).setServiceParent(service)
+        return service
     streams = program.read_api.stats if program.read_api is not None else None
     collector = ProgramCollector(reactor, program.informers, streams, program.controller)
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
@@ -164,25 +163,79 @@ def _host(options: ReflectorOptions, reactor: Reactor) -> Credentials:
     return Credentials(location.load, clock=reactor)
 
 
-def _sources(options: ReflectorOptions, reactor: Reactor) -> list[tuple[str, Credentials]]:
-    from .client.config import check_kubeconfig, load_kubeconfig
-    from .program import HOST
+def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sourcing]:
+    from .client.http import KubeClient
+    from .program import Program, Roles
+    from .sourcing import Sourcing
 
-    found: list[tuple[str, Credentials]] = []
-    for source in options["reflector.source-api"]:
-        found.append((source.name or source.location, from_url(source.location)))
-    for source in options["reflector.source-kubeconfig"]:
-        with _blaming("--reflector.source-kubeconfig"):
-            url = check_kubeconfig(source.location)
-        load = partial(load_kubeconfig, source.location)
-        found.append((source.name or url, Credentials(load, clock=reactor)))
-    names = [name for name, _ in found]
-    for name in names:
-        if name == HOST:
-            raise ConfigError(f"a source is called {name!r}, as only the host is: change its NAME=")
-        if names.count(name) > 1:
-            raise ConfigError(f"two sources are called {name!r}: give one of them a NAME=")
-    return found
+    host = KubeClient(reactor, _host(options, reactor))
+    planning = options.subCommand == "plan"
+    roles = Roles(
+        namespace=options["namespace"],
+        emitted=options["emitter.selector"] if options["emitter"] and not planning else None,
+        reflected=options["reflector.selector"] if options["reflector"] else None,
+        policy=_policy(options),
+        delete_namespaces=options["reflector.delete-namespaces"],
+    )
+    sourcing = Sourcing(reactor, options)
+    program = Program(surroundings(reactor), host, sourcing.flags, roles)
+    sourcing.use = program.use_sources
+    return program, sourcing
+
+
+def _source_directory(
+    options: ReflectorOptions, reactor: Reactor, sourcing: Sourcing
+) -> SourceDirectory:
+    from .sourcedir import SourceDirectory, check
+
+    directory = Path(options["reflector.source-dir"])
+    with _blaming("--reflector.source-dir"):
+        check(directory)
+    return SourceDirectory(reactor, directory, sourcing.files_changed)
+
+
+def _planner(
+    options: ReflectorOptions, reactor: Reactor, program: Program, sourcing: Sourcing
+) -> Planner:
+    from .planning import Planner
+
+    def ended(status: int) -> None:
+        globals()["exit_status"] = status
+        reactor.callLater(0, reactor.stop)
+
+    return Planner(
+        reactor,
+        program,
+        complete=lambda: sourcing.complete,
+        timeout=options.subOptions["timeout"],
+        as_json=options.subOptions["output"] == "json",
+        out=sys.stdout,
+        err=sys.stderr,
+        ended=ended,
+    )
+
+
+def _policy(options: ReflectorOptions) -> Policy:
+    from .mirror.breaker import Limits
+    from .mirror.naming import Naming
+    from .mirror.policy import Policy
+
+    return Policy(
+        prune=options["reflector.prune"],
+        spared=None if options["reflector.source-dir"] else frozenset(),
+        endpoints_api=options["reflector.endpoints-api"],
+        external_names=options["reflector.external-names"],
+        hints=options["reflector.hints"],
+        namespaces=tuple(options["reflector.namespaces"]),
+        denied_namespaces=tuple(options["reflector.deny-namespaces"]),
+        create_namespaces=options["reflector.create-namespaces"],
+        ignored_labels=tuple(options["reflector.ignored-labels"]),
+        ignored_annotations=tuple(options["reflector.ignored-annotations"]),
+        naming=Naming(options["reflector.name-template"], options["reflector.namespace-template"]),
+        limits=Limits(
+            options["reflector.max-delete-fraction"], hold=options["reflector.delete-hold"]
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from servicereflector.kube.resources import (
     Resource,
 )
 from servicereflector.mirror.features import Features
-from servicereflector.mirror.ownership import HostState, SourceState
 from servicereflector.mirror.plan import Action, Create, Delete, Plan, Update, make_plan
 from servicereflector.mirror.policy import Policy
+from servicereflector.mirror.states import HostState, SourceState
 from servicereflector.testing import strategies as kube
 from servicereflector.testing.strategies import Situation, completed
 
@@ -122,7 +122,7 @@ def check_service(spec: Json) -> None:
 
 def plan_of(situation: Situation, host: HostState | None = None) -> Plan:
     return make_plan(
-        situation.namespace,
+        situation.key,
         situation.sources,
         situation.host if host is None else host,
         situation.features,

@@ -18,6 +18,9 @@ from servicereflector.testing.envtest import ApiServer, Binaries
 MANIFEST = Path(__file__).parent.parent / "manifests" / "service-reflector.yaml"
 DOCUMENTS: list[dict[str, Any]] = list(yaml.safe_load_all(MANIFEST.read_text()))
 BY_KIND = {document["kind"]: document for document in DOCUMENTS}
+DELETING: list[dict[str, Any]] = list(
+    yaml.safe_load_all(MANIFEST.with_name("delete-namespaces.yaml").read_text())
+)
 POD = BY_KIND["Deployment"]["spec"]["template"]
 (CONTAINER,) = POD["spec"]["containers"]
 
@@ -76,7 +79,9 @@ def lost(sent: Any, kept: Any, path: str = "") -> list[str]:
     return [] if sent == kept else [path]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document["kind"])
+@pytest.mark.parametrize(
+    "document", [*DOCUMENTS, *DELETING], ids=lambda d: f"{d['kind']}-{d['metadata']['name']}"
+)
 def test_a_real_api_server_takes_every_field(api: ApiServer, document: dict[str, Any]) -> None:
     assert lost(document, create(api, document)) == []
 
@@ -102,15 +107,15 @@ def test_all_of_the_ports_are_those_that_the_program_is_told() -> None:
 
 
 def test_what_the_pod_refers_to_is_there() -> None:
-    (variable,) = CONTAINER["env"]
-    reference = variable["valueFrom"]["configMapKeyRef"]
-    config_map = BY_KIND["ConfigMap"]
-    assert reference["name"] == config_map["metadata"]["name"]
-    assert config_map["data"][reference["key"]] == ""
-    assert f"--source-api=$({variable['name']})" in CONTAINER["args"]
     mounts = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
     assert set(mounts) == {volume["name"] for volume in POD["spec"]["volumes"]}
     assert f"--emitter.cert-dir={mounts['certificates']}" in CONTAINER["args"]
+    assert f"--reflector.source-dir={mounts['sources']}" in CONTAINER["args"]
+    assert mounts["run"] == "/run/service-reflector"
+    volumes = {volume["name"]: volume for volume in POD["spec"]["volumes"]}
+    for told in volumes["sources"]["projected"]["sources"]:
+        for reference in told.values():
+            assert reference["name"] == BY_KIND["ConfigMap"]["metadata"]["name"]
 
 
 def test_the_role_is_bound_to_the_pods_account() -> None:
@@ -128,3 +133,19 @@ def test_the_role_names_all_that_it_allows() -> None:
     for rule in BY_KIND["ClusterRole"]["rules"]:
         for part in ("apiGroups", "resources", "verbs"):
             assert "*" not in rule[part]
+
+
+def test_the_role_for_deleting_namespaces_is_the_same_accounts_and_deletes_nothing_else() -> None:
+    role, binding = DELETING
+    assert (role["kind"], binding["kind"]) == ("ClusterRole", "ClusterRoleBinding")
+    assert binding["subjects"] == BY_KIND["ClusterRoleBinding"]["subjects"]
+    assert binding["roleRef"] == {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "ClusterRole",
+        "name": role["metadata"]["name"],
+    }
+    assert role["metadata"]["name"] != BY_KIND["ClusterRole"]["metadata"]["name"]
+    assert role["rules"] == [
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["delete"]},
+    ]

@@ -12,7 +12,7 @@ from servicereflector.kube.annotations import REFLECTED, SOURCE
 from servicereflector.kube.objects import Json
 from servicereflector.kube.resources import ENDPOINTS, EVENTS, NAMESPACES, SERVICES
 from servicereflector.kube.subsets import flatten
-from servicereflector.mirror.ownership import State
+from servicereflector.mirror.states import State
 from servicereflector.testing.clusters import Mesh, Node, endpoints, service
 
 KEY = "shop/cart"

@@ -30,8 +30,8 @@ from servicereflector.kube.slices import (
 )
 from servicereflector.kube.status import ApiError, invalid
 from servicereflector.kube.subsets import flatten
-from servicereflector.mirror.ownership import State, Status
 from servicereflector.mirror.policy import EndpointsApi, Policy
+from servicereflector.mirror.states import State, Status
 from servicereflector.program import Roles
 from servicereflector.reflector.controller import HOLD, STARTING
 from servicereflector.testing.clusters import MemoryCluster, Mesh, Node, endpoints, service
@@ -535,7 +535,7 @@ def test_what_cannot_be_left_out_waits_for_a_change(mesh: Mesh) -> None:
     tried = front.refused  # once for each object that came
     assert 0 < tried <= 3
     mesh.advance(HOLD - 5)
-    assert (state(west), front.refused) == (State.FAILED, tried)
+    assert (state(west), front.refused) == (State.REJECTED, tried)
     mesh.advance(5)
     assert front.refused == tried + 1
     export(east.cluster, ports=[82])

@@ -9,16 +9,9 @@ from servicereflector.kube.objects import Json, Record, record_of
 from servicereflector.kube.resources import ENDPOINTS, SERVICES
 from servicereflector.mirror.copying import mirror_endpoints, mirror_service
 from servicereflector.mirror.features import Features
-from servicereflector.mirror.ownership import (
-    Course,
-    HostState,
-    SourceState,
-    State,
-    Verdict,
-    is_exported,
-    judge,
-)
+from servicereflector.mirror.ownership import Course, Verdict, judge
 from servicereflector.mirror.policy import Policy
+from servicereflector.mirror.states import HostState, SourceState, State, is_exported
 from servicereflector.testing import strategies as kube
 from servicereflector.testing.strategies import Situation, completed
 

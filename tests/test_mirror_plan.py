@@ -20,10 +20,11 @@ from servicereflector.kube.slices import SKIP_MIRROR
 from servicereflector.kube.subsets import flatten
 from servicereflector.mirror.copying import is_ignored, mirror_endpoints, mirror_service
 from servicereflector.mirror.features import Features
-from servicereflector.mirror.ownership import Course, HostState, SourceState, State, judge
+from servicereflector.mirror.ownership import Course, judge
 from servicereflector.mirror.plan import Action, Create, Delete, Plan, Update
 from servicereflector.mirror.policy import EndpointsApi
 from servicereflector.mirror.slices import source_slices
+from servicereflector.mirror.states import HostState, SourceState, State
 from servicereflector.testing import strategies as kube
 from servicereflector.testing.strategies import ADDED_ANNOTATION, Situation, completed
 
@@ -38,7 +39,7 @@ def test_plans_come_to_an_end(situation: Situation) -> None:
 def test_the_host_becomes_what_is_desired(situation: Situation) -> None:
     """Where a source owns the name and nothing is in the way."""
     host = converged(situation)
-    verdict = judge(situation.sources, host.state, situation.policy)
+    verdict = judge(situation.sources, host.state, situation.policy, namespace=situation.namespace)
     if verdict.course is not Course.MIRROR or is_terminating(situation.host):
         return
     owner = verdict.owner
@@ -147,7 +148,7 @@ def test_nothing_is_made_in_a_namespace_that_is_being_deleted(situation: Situati
     host = replace(situation.host, namespace=ending)
     plan = plan_of(situation, host)
     assert not [action for action in plan.actions if not isinstance(action, Delete)]
-    verdict = judge(situation.sources, host, situation.policy)
+    verdict = judge(situation.sources, host, situation.policy, namespace=situation.namespace)
     if verdict.owner is not None:
         assert plan.actions == ()
         assert plan.statuses[verdict.owner.name].state is State.PENDING

@@ -12,9 +12,9 @@ from servicereflector.kube.resources import SERVICES
 from servicereflector.kube.status import ApiError, Cause, invalid
 from servicereflector.mirror.copying import mirror_service
 from servicereflector.mirror.features import Features
-from servicereflector.mirror.ownership import State
 from servicereflector.mirror.plan import Create, Delete, Update, make_plan
 from servicereflector.mirror.refusals import refused_fields
+from servicereflector.mirror.states import State
 
 BEHIND: Json = {"metadata": {"name": "x", "namespace": "a"}}
 
@@ -148,14 +148,14 @@ def test_what_cannot_change_in_place_is_made_anew() -> None:
     before = alone(exporting({**service_with(), "spec": external}, None))
     host = converged(before)
     after = alone(exporting(service_with(), BEHIND))
-    plan = make_plan("a", after.sources, host.state, after.features, recreate=True)
+    plan = make_plan("a/x", after.sources, host.state, after.features, recreate=True)
     (delete,) = plan.actions
     assert isinstance(delete, Delete)
     assert delete.why == "the API refuses to change it in place"
     host.carry_out(delete)
     assert isinstance(plan_of(after, host.state).actions[0], Create)
     converged(after, host)
-    assert make_plan("a", after.sources, host.state, after.features, recreate=True).actions == ()
+    assert make_plan("a/x", after.sources, host.state, after.features, recreate=True).actions == ()
 
 
 def test_what_is_made_anew_keeps_its_cluster_ip() -> None:
@@ -163,12 +163,14 @@ def test_what_is_made_anew_keeps_its_cluster_ip() -> None:
     host = converged(alone(exporting(service_with(), BEHIND)))
     address = host.objects[SERVICES]["spec"]["clusterIP"]
     changed = alone(exporting(service_with(sessionAffinity="ClientIP"), BEHIND))
-    (delete,) = make_plan("a", changed.sources, host.state, changed.features, recreate=True).actions
+    (delete,) = make_plan(
+        "a/x", changed.sources, host.state, changed.features, recreate=True
+    ).actions
     assert isinstance(delete, Delete)
     assert delete.cluster_ip == address
     host.carry_out(delete)
     create, *_ = make_plan(
-        "a", changed.sources, host.state, changed.features, cluster_ip=address
+        "a/x", changed.sources, host.state, changed.features, cluster_ip=address
     ).actions
     assert isinstance(create, Create)
     assert create.document["spec"]["clusterIP"] == address

@@ -27,10 +27,10 @@ from servicereflector.kube.slices import (
 )
 from servicereflector.kube.subsets import Address, flatten
 from servicereflector.mirror.features import Features, features_of
-from servicereflector.mirror.ownership import HostState, SourceState, State
 from servicereflector.mirror.plan import Create, Delete, Plan, Update
 from servicereflector.mirror.policy import EndpointsApi, Policy
 from servicereflector.mirror.slices import slice_name, source_label, source_slices
+from servicereflector.mirror.states import HostState, SourceState, State
 from servicereflector.testing import strategies as kube
 
 NEW = Features()

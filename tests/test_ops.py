@@ -32,7 +32,7 @@ from twisted.web.resource import IResource
 from servicereflector.emitter.streams import StreamStats
 from servicereflector.kube.resources import ENDPOINTS, NAMESPACES, SERVICES
 from servicereflector.listwatch.informer import Informer
-from servicereflector.mirror.ownership import State, Status
+from servicereflector.mirror.states import State, Status
 from servicereflector.ops.health import Check, HealthApi
 from servicereflector.ops.logs import make_observer
 from servicereflector.ops.metrics import ProgramCollector, make_registry

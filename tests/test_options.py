@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.python import usage
 
 import servicereflector
+from servicereflector.kube.selectors import parse_labels
 from servicereflector.mirror.policy import EndpointsApi
 from servicereflector.options import ALIASES, FLAGS, NamedPair, ReflectorOptions, SourceFlag
 
@@ -20,6 +21,7 @@ FALSE = ("0", "f", "F", "FALSE", "false", "False")
 #: Each flag of the documented table: its default, a text for it, and the value that this gives.
 TABLE: dict[str, tuple[Any, str, Any]] = {
     "kubeconfig": ("", "/etc/kube/config", "/etc/kube/config"),
+    "admin-socket": ("", "/run/admin.sock", "/run/admin.sock"),
     "namespace": ("", "shop", "shop"),
     "listen": (("", 9090), "[::1]:80", ("::1", 80)),
     "log-level": ("info", "all", "all"),
@@ -49,6 +51,24 @@ TABLE: dict[str, tuple[Any, str, Any]] = {
         [SourceFlag("", "http://a.example:8080")],
     ),
     "reflector.source-kubeconfig": ([], "/a/config", [SourceFlag("", "/a/config")]),
+    "reflector.source-dir": ("", "/sources", "/sources"),
+    "reflector.source-selector": (
+        [],
+        "east=tier in (a,b)",
+        [("east", parse_labels("tier in (a,b)"))],
+    ),
+    "reflector.stale-after": ([], "5m,east=30s", [("", 300.0), ("east", 30.0)]),
+    "reflector.remove-after": ([], "east=1h", [("east", 3600.0)]),
+    "reflector.max-delete-fraction": (0.5, "1", 1.0),
+    "reflector.delete-hold": (300.0, "90s", 90.0),
+    "reflector.namespaces": ([], "shop,web-*", ["shop", "web-*"]),
+    "reflector.deny-namespaces": ([], "kube-*", ["kube-*"]),
+    "reflector.create-namespaces": (True, "false", False),
+    "reflector.delete-namespaces": (False, "true", True),
+    "reflector.name-template": ("{name}", "{name}-{source}", "{name}-{source}"),
+    "reflector.namespace-template": ("{namespace}", "from-{source}", "from-{source}"),
+    "reflector.ignored-labels": ([], "team*", ["team*"]),
+    "reflector.ignored-annotations": ([], "example.com/*", ["example.com/*"]),
     "reflector.prune": (False, "true", True),
     "reflector.endpoints-api": (EndpointsApi.BOTH, "endpoints", EndpointsApi.ENDPOINTS),
     "reflector.external-names": (True, "false", False),

@@ -111,5 +111,5 @@ def test_installing_on_two_clusters(envtest_binaries: Binaries, tmp_path: Path) 
         run(block("kubectl --kubeconfig"), tmp_path, **kubeconfigs)
         query = "kubectl --kubeconfig {} get {} service-reflector -o jsonpath={}"
         ip = run(query.format(one.kubeconfig(), "service", "{.spec.clusterIP}"), tmp_path)
-        told = run(query.format(two.kubeconfig(), "configmap", "{.data.source-api}"), tmp_path)
-        assert told == f"one=http://{ip}:8080"
+        told = run(query.format(two.kubeconfig(), "configmap", "{.data.one}"), tmp_path)
+        assert told == f"http://{ip}:8080"

@@ -24,7 +24,9 @@ from ..ops.health import Check, HealthApi
 from ..ops.metrics import ProgramCollector, make_registry
 from ..ops.sockets import BindError, SocketService, bind
 from ..options import DemoOptions
-from ..program import Program, Roles, SourceClient, rfc3339
+from ..program import Program, Roles, SourceClient
+from ..reflector.follower import SourceSettings
+from ..reflector.recorder import rfc3339
 from .tour import Tour, TourFailed
 from .wire import Wire
 
@@ -69,7 +71,11 @@ class DemoCluster:
         program = Program(
             self._world,
             KubeClient(self._reactor, from_url(self.api_url)),
-            [SourceClient(other.name, KubeClient(self._reactor, from_url(other.wire.url)))],
+            [
+                SourceClient(
+                    SourceSettings(other.name), KubeClient(self._reactor, from_url(other.wire.url))
+                )
+            ],
             Roles(emitted=LabelSelector(), reflected=LabelSelector()),
         )
         assert program.read_api is not None

@@ -13,6 +13,9 @@ REFLECTED = PREFIX + "reflected"
 #: Annotation: the name of the source that the object mirrors.
 SOURCE = PREFIX + "source"
 
+#: Annotation: ``namespace/name`` of the Service in its source, where it has another one here.
+ORIGIN = PREFIX + "origin"
+
 #: Annotation: the names of the labels and annotations that were copied from the source, so that a
 #: key which the source drops can be told from a key which somebody added here.
 COPIED = PREFIX + "copied"

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from .annotations import REFLECTED, SOURCE
+from .annotations import ORIGIN, REFLECTED, SOURCE
 from .resources import SERVICES, Resource
 
 Json = dict[str, Any]
@@ -41,6 +41,7 @@ class Record:
     :ivar version: metadata.resourceVersion as a number; 0 where the upstream tells none.
     :ivar source: the source that the object mirrors by its annotations, ``""`` where they name
         none; None where the program did not create the object.
+    :ivar origin: the key in that source of what the object mirrors, ``""`` where it is the same.
     :ivar reflected: whether it says by annotation or by label that it is a mirror.
     :ivar body: the JSON object without ``kind`` and ``apiVersion``, as a list holds its items.
     """
@@ -53,6 +54,7 @@ class Record:
     labels: dict[str, str] = field(default_factory=dict, repr=False)
     source: str | None = None
     reflected: bool = False
+    origin: str = ""
 
     @property
     def key(self) -> str:
@@ -150,6 +152,7 @@ def record_of(resource: Resource, document: object) -> Record:
         labels=labels,
         source=source,
         reflected=source is not None or labels.get(REFLECTED) == "true",
+        origin=annotations.get(ORIGIN, "") if source is not None else "",
     )
 
 

@@ -75,6 +75,7 @@ class Informer(Service):
     :param source: the name that log lines give the API.
     :param random: a draw from [0, 1).
     :param troubled: called with each failure, after which it goes on all the same unless stopped.
+    :param heard: called when anything has arrived.
     """
 
     log = Logger()
@@ -92,6 +93,7 @@ class Informer(Service):
         field_selector: str = "",
         timing: Timing | None = None,
         troubled: Callable[[Exception], None] = lambda _error: None,
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.source = source
@@ -106,6 +108,7 @@ class Informer(Service):
         self._random = random
         self._timing = timing
         self._tell_trouble = troubled
+        self._tell_heard = heard
         self._machine = ListWatch(random, timing)
         self._timer: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
@@ -256,6 +259,7 @@ class Informer(Service):
 
     def _heard(self) -> None:
         self.stats.heard_at = self._reactor.seconds()
+        self._tell_heard()
 
     def _bad(self, reason: str) -> None:
         self.stats.bad_objects += 1

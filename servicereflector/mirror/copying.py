@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from ..kube.annotations import COPIED, PREFIX, REFLECTED, SOURCE
-from ..kube.objects import Json
+from ..kube.annotations import COPIED, ORIGIN, PREFIX, REFLECTED, SOURCE
+from ..kube.objects import Json, split_key
 from ..kube.slices import (
     FAMILIES,
     OVER_CAPACITY,
@@ -21,7 +21,9 @@ from ..kube.slices import (
 )
 from ..kube.subsets import pack, truncate
 from .features import Features
+from .policy import DEFAULT, Policy
 from .refusals import without_refused
+from .selection import matches_any
 
 #: Keys of labels and annotations by which tools find what they manage. A name that ends with a
 #: slash stands for all keys below it.
@@ -50,18 +52,32 @@ _ARGOCD_LABEL = "app.kubernetes.io/instance"
 MOST_ADDRESSES = 1000
 
 
-def is_ignored(key: str) -> bool:
-    return any(key.startswith(i) if i.endswith("/") else key == i for i in IGNORED)
+def is_ignored(key: str, ignored: Sequence[str] = ()) -> bool:
+    """
+    :param ignored: globs of the operator's, beside the usual ones.
+    """
+    return matches_any(key, IGNORED) or matches_any(key, ignored)
 
 
-def _copied(texts: Mapping[str, str] | None) -> dict[str, str]:
-    return {key: text for key, text in (texts or {}).items() if not is_ignored(key)}
+def _copied(texts: Mapping[str, str] | None, ignored: Sequence[str]) -> dict[str, str]:
+    return {key: text for key, text in (texts or {}).items() if not is_ignored(key, ignored)}
 
 
-def mirror_metadata(metadata: Json, source: str) -> Json:
-    """The metadata of the mirror of an object with this metadata."""
-    annotations = _copied(metadata.get("annotations"))
-    labels = _copied(metadata.get("labels"))
+def renamed(document: Json, key: str) -> Json:
+    """The source's object under the key that it has in the host."""
+    namespace, name = split_key(key)
+    return {**document, "metadata": {**document["metadata"], "namespace": namespace, "name": name}}
+
+
+def mirror_metadata(
+    metadata: Json, source: str, policy: Policy = DEFAULT, origin: str = ""
+) -> Json:
+    """The metadata of the mirror of an object with this metadata.
+
+    :param origin: the key of the Service in the source, where it has another one here.
+    """
+    annotations = _copied(metadata.get("annotations"), policy.ignored_annotations)
+    labels = _copied(metadata.get("labels"), policy.ignored_labels)
     if any(key.startswith("argocd.argoproj.io/") for key in metadata.get("annotations") or ()):
         labels.pop(_ARGOCD_LABEL, None)
     names = {
@@ -72,6 +88,8 @@ def mirror_metadata(metadata: Json, source: str) -> Json:
     if names:
         annotations[COPIED] = orjson.dumps(names).decode()
     annotations |= {REFLECTED: "true", SOURCE: source}
+    if origin:
+        annotations[ORIGIN] = origin
     labels[REFLECTED] = "true"
     return {
         "name": metadata["name"],
@@ -89,10 +107,13 @@ def is_external(spec: Mapping[str, object]) -> bool:
     return spec.get("type") == "ExternalName"
 
 
-def mirror_service(service: Json, source: str, features: Features) -> Json:
+def mirror_service(
+    service: Json, source: str, features: Features, policy: Policy = DEFAULT, origin: str = ""
+) -> Json:
     """The Service that stands for ``service`` in the host."""
     spec, _ = without_refused(_mirror_spec(service.get("spec") or {}, features), features.refused)
-    return {"metadata": mirror_metadata(service["metadata"], source), "spec": spec}
+    metadata = mirror_metadata(service["metadata"], source, policy, origin)
+    return {"metadata": metadata, "spec": spec}
 
 
 def left_out(service: Json, features: Features) -> list[str]:
@@ -116,12 +137,12 @@ def _mirror_spec(spec: Json, features: Features) -> Json:
             desired["clusterIP"] = "None"
         if features.internal_traffic_policy:
             desired["internalTrafficPolicy"] = "Cluster"
+        single = spec.get("ipFamilyPolicy") == "SingleStack"
         if features.ip_families and spec.get("ipFamilyPolicy"):
             # RequireDualStack would be refused by a host with one family.
-            single = spec["ipFamilyPolicy"] == "SingleStack"
             desired["ipFamilyPolicy"] = "SingleStack" if single else "PreferDualStack"
         if features.ip_families and spec.get("ipFamilies"):
-            desired["ipFamilies"] = spec["ipFamilies"]
+            desired["ipFamilies"] = spec["ipFamilies"][:1] if single else spec["ipFamilies"]
         distribution = spec.get("trafficDistribution")
         if distribution not in features.traffic_distributions:
             # The older name of the same.
@@ -152,6 +173,8 @@ def mirror_endpoints(
     *,
     family: str = "",
     beside_slices: bool = False,
+    policy: Policy = DEFAULT,
+    origin: str = "",
 ) -> Json | None:
     """The Endpoints behind the mirror of ``service``; None where it has none by its type.
 
@@ -175,7 +198,8 @@ def mirror_endpoints(
     )
     # The Service's labels and annotations are not those of its Endpoints.
     names = {member: service["metadata"][member] for member in ("name", "namespace")}
-    metadata = mirror_metadata((endpoints or {}).get("metadata") or names, source)
+    told = {**((endpoints or {}).get("metadata") or {}), **names}
+    metadata = mirror_metadata(told, source, policy, origin)
     if truncated:
         metadata["annotations"][OVER_CAPACITY] = "truncated"
     if beside_slices:

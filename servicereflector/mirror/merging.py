@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from ..kube.annotations import COPIED
+from ..kube.annotations import COPIED, ORIGIN
 from ..kube.objects import Json
 from ..kube.slices import HEADLESS, OVER_CAPACITY, SKIP_MIRROR
 from ..kube.subsets import flatten
@@ -123,7 +123,7 @@ def _merge_metadata(actual: Json, desired: Json) -> Json:
 
 def _formerly_copied(metadata: Json) -> dict[str, list[str]]:
     """The keys that an earlier write copied; the mirrors of the Go program do not tell."""
-    former = {"annotations": [COPIED]}
+    former = {"annotations": [COPIED, ORIGIN]}
     try:
         told = orjson.loads((metadata.get("annotations") or {}).get(COPIED, "{}"))
     except orjson.JSONDecodeError:

@@ -5,106 +5,33 @@ The rules, in the order in which they are looked at:
 1. What the program did not create is never touched: Conflict. That includes a stranger's Endpoints
    beside our Service, because the API server deletes the Endpoints together with a Service.
 2. A mirror stays with its source while that exports the name, or has not told yet whether it does.
+   A source answers to its name, and to its URL where it was given a name later.
 3. A mirror whose source no longer exports the name is taken over, in place, by the first source in
-   configured order that does; the others stand by.
-4. A name that is free goes to the first source in configured order that has something to mirror.
+   configured order that does; the others stand by. So is one whose source has been silent for so
+   long that its endpoints are withdrawn, if another source has something to mirror.
+4. A name that is free goes to the first source in configured order that has something to mirror. A
+   silent source comes after the others, here and in rule 3. Nobody waits for a source that has not
+   been listed: if it comes first in the order and is listed soon, it is given what was given away
+   meanwhile, in place, so that the order decides between sources that start together.
 5. A mirror that nobody exports is deleted if its source is configured and has told its whole list;
    the mirror of a source that is no longer configured is kept as an orphan, unless told to prune.
    But not while another source is still expected to tell its first list: it may export the name,
-   and the ClusterIP would be lost.
+   and the ClusterIP would be lost. And not while the deletion is held, because the source's list
+   lacks most of what it had.
 
-An ExternalName counts as not exported where the policy refuses them: Refused.
+What the policy refuses counts as not exported: Refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from ..kube.objects import Record
-from ..kube.slices import MANAGED_BY, MANAGER
-from .copying import is_external
+from .freshness import Freshness
 from .policy import DEFAULT, Policy
-
-
-class State(str, Enum):
-    """What has become of one exported Service."""
-
-    MIRRORED = "Mirrored"
-    PENDING = "Pending"
-    STANDBY = "Standby"
-    CONFLICT = "Conflict"
-    ORPHANED = "Orphaned"
-    REFUSED = "Refused"
-    FAILED = "Failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A state and its reason, a sentence for people."""
-
-    state: State
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceState:
-    """What one source says of one name.
-
-    :ivar synced: whether its first complete lists are in.
-    :ivar awaited: whether they are not, but are expected to be any moment now.
-    :ivar slices: those whose label names the Service.
-    """
-
-    name: str
-    synced: bool
-    service: Record | None = None
-    endpoints: Record | None = None
-    awaited: bool = False
-    slices: tuple[Record, ...] = ()
-
-    @property
-    def exports(self) -> bool:
-        return self.synced and self.service is not None and is_exported(self.service)
-
-    @property
-    def complete(self) -> bool:
-        """Whether there is something to mirror: a Service waits for its Endpoints or a slice."""
-        if not self.exports:
-            return False
-        return self.endpoints is not None or bool(self.slices) or self.is_external
-
-    @property
-    def is_external(self) -> bool:
-        return self.service is not None and is_external(self.service.document().get("spec") or {})
-
-
-@dataclass(frozen=True, slots=True)
-class HostState:
-    """What the host has under one name.
-
-    :ivar slices: all that name the Service, whoever made them.
-    """
-
-    namespace: Record | None = None
-    service: Record | None = None
-    endpoints: Record | None = None
-    slices: tuple[Record, ...] = ()
-
-    @property
-    def held(self) -> Record | None:
-        """By its source it tells whose the name is."""
-        return self.service or self.endpoints or next(iter(self.own_slices), None)
-
-    @property
-    def own_slices(self) -> tuple[Record, ...]:
-        """Those that the program made: a controller of the host may have made others."""
-        return tuple(
-            record
-            for record in self.slices
-            if record.source is not None and record.labels.get(MANAGED_BY) == MANAGER
-        )
+from .selection import refused_namespace
+from .states import HostState, SourceState, State, Status
 
 
 class Course(Enum):
@@ -118,76 +45,180 @@ class Course(Enum):
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """
+    :ivar rule: why, a sentence for people.
     :ivar owner: the source to mirror, where the course is MIRROR.
     :ivar statuses: the status by the name of the source.
+    :ivar freshness: where the course is LEAVE, that of the source whose mirror it is.
+    :ivar former: the source from which the name is taken over, ``""`` where it is not.
+    :ivar contested: whether a source that comes before may still want the name.
     """
 
     course: Course
-    owner: SourceState | None
-    statuses: dict[str, Status]
+    rule: str
+    owner: SourceState | None = None
+    statuses: dict[str, Status] = field(default_factory=dict)
+    freshness: Freshness = Freshness.FRESH
+    former: str = ""
+    contested: bool = False
 
 
-def is_exported(service: Record) -> bool:
-    """Never a mirror, or a mesh of clusters would keep a deleted Service alive for ever; never the
-    cluster's own API."""
-    return not service.reflected and service.key != "default/kubernetes"
+def refusal(source: SourceState, policy: Policy, namespace: str) -> str:
+    """Why the policy does not have the Service mirrored into the namespace, ``""`` if it does."""
+    if source.service is None:
+        return ""
+    if not policy.external_names and source.is_external:
+        return "it is an ExternalName, and those are not mirrored"
+    there, denied = source.service.namespace, policy.denied_namespaces
+    return refused_namespace(there, namespace, policy.namespaces, denied)
 
 
 def judge(
     sources: Sequence[SourceState],
     host: HostState,
     policy: Policy = DEFAULT,
+    *,
+    namespace: str = "",
+    contested: bool = False,
 ) -> Verdict:
     """Apply the rules.
 
-    :param sources: in configured order.
+    :param sources: in configured order, one state for each.
+    :param namespace: of the name in the host.
+    :param contested: whether the name was given away before all sources were listed.
     """
-    refused = () if policy.external_names else tuple(s for s in sources if s.is_external)
-    exporting = [s for s in sources if s.exports and s not in refused]
-    verdict = _judge(sources, exporting, host, prune=policy.prune)
-    reason = Status(State.REFUSED, "it is an ExternalName, and those are not mirrored")
-    statuses = {source.name: reason for source in refused if source.exports}
-    return replace(verdict, statuses={**statuses, **verdict.statuses})
+    refused: dict[str, Status] = {}
+    exporting: list[SourceState] = []
+    for source in sources:
+        if not source.exports:
+            continue
+        if reason := refusal(source, policy, namespace):
+            refused[source.name] = Status(State.REFUSED, reason)
+        else:
+            exporting.append(source)
+    verdict = _judge(sources, exporting, host, policy, contested)
+    verdict.statuses.update((n, s) for n, s in refused.items() if n not in verdict.statuses)
+    return verdict
 
 
 def _judge(
-    sources: Sequence[SourceState], exporting: list[SourceState], host: HostState, *, prune: bool
+    sources: Sequence[SourceState],
+    exporting: list[SourceState],
+    host: HostState,
+    policy: Policy,
+    contested: bool,
 ) -> Verdict:
     for kind, record in (("Service", host.service), ("Endpoints", host.endpoints)):
         if record is not None and record.source is None:
             reason = f"{kind} {record.key} exists and was not created by service-reflector"
             conflict = Status(State.CONFLICT, reason)
-            return Verdict(Course.LEAVE, None, {s.name: conflict for s in exporting})
-    held = host.held
-    if held is None:
-        owner = next((source for source in exporting if source.complete), None)
-        return _mirror(owner, exporting)
-    keeper = next((source for source in sources if source.name == held.source), None)
-    if keeper is not None and not keeper.synced:
+            return Verdict(Course.LEAVE, reason, statuses={s.name: conflict for s in exporting})
+    if host.held is None:
+        return _new(sources, exporting)
+    first = _first(source for source in exporting if source.complete)
+    if contested and first is not None:
+        return _given(sources, exporting, first)
+    return _held(sources, exporting, host.held.source or "", policy)
+
+
+def _new(sources: Sequence[SourceState], exporting: list[SourceState]) -> Verdict:
+    owner = _first(source for source in exporting if source.complete)
+    if owner is not None:
+        return _given(sources, exporting, owner)
+    pending = Status(State.PENDING, "the source has no Endpoints for it yet")
+    rule = "no source has something to mirror yet" if exporting else "no source exports it"
+    return Verdict(Course.LEAVE, rule, statuses={source.name: pending for source in exporting})
+
+
+def _given(
+    sources: Sequence[SourceState], exporting: list[SourceState], owner: SourceState
+) -> Verdict:
+    """The name is, or was a moment ago, free."""
+    rule = f"the name was free, and {owner.name!r} is the first that has something to mirror"
+    before = sources[: sources.index(owner)]
+    contested = any(source.awaited for source in before)
+    return replace(_mirror(owner, exporting, rule), contested=contested, former="")
+
+
+def _held(
+    sources: Sequence[SourceState], exporting: list[SourceState], former: str, policy: Policy
+) -> Verdict:
+    """The name has a mirror, of the source that is called ``former`` there."""
+    keeper = _keeper(sources, exporting, former)
+    if keeper is not None and (keeper in exporting or not keeper.synced):
+        if keeper.freshness is Freshness.REMOVED:
+            usable = (s for s in exporting if s.complete and s.freshness is not Freshness.REMOVED)
+            if (successor := _first(usable)) is not None:
+                rule = f"{keeper.name!r} has fallen silent, and {successor.name!r} exports it too"
+                return _mirror(successor, exporting, rule, former)
+        if keeper in exporting:
+            return _mirror(keeper, exporting, f"it is the mirror of {keeper.name!r}", former)
+        rule = f"{keeper.name!r}, whose mirror it is, has not been listed yet"
         statuses = _standby(exporting, keeper.name)
-        statuses[keeper.name] = Status(State.MIRRORED, "kept: the source has not been listed yet")
-        return Verdict(Course.LEAVE, None, statuses)
-    if keeper not in exporting:
-        keeper_gone = keeper is not None
-        keeper = next(iter(sorted(exporting, key=lambda source: not source.complete)), None)
-        if keeper is None:
-            if (keeper_gone or prune) and any(source.awaited for source in sources):
-                kept = Status(State.MIRRORED, "kept until all sources have been listed")
-                return Verdict(Course.LEAVE, None, {held.source or "": kept})
-            if keeper_gone or prune:
-                return Verdict(Course.DELETE, None, {})
-            reason = f"source {held.source!r} is not configured"
-            return Verdict(Course.LEAVE, None, {held.source or "": Status(State.ORPHANED, reason)})
-    return _mirror(keeper, exporting)
+        statuses[keeper.name] = _status(keeper.freshness, f"kept: {rule}")
+        return Verdict(Course.LEAVE, rule, None, statuses, keeper.freshness)
+    gone = f"{former!r}, whose mirror it was, no longer exports it"
+    if keeper is None:
+        gone = f"{former!r}, whose mirror it was, is not configured"
+    complete = [source for source in exporting if source.complete]
+    if (successor := _first(complete or exporting)) is not None:
+        return _mirror(successor, exporting, f"{gone}, and {successor.name!r} exports it", former)
+    if keeper is None and not policy.deletes_orphans_of(former):
+        orphaned = {former: Status(State.ORPHANED, f"source {former!r} is not configured")}
+        return Verdict(Course.LEAVE, gone, statuses=orphaned)
+    if any(source.awaited for source in sources):
+        kept = Status(State.MIRRORED, "kept until all sources have been listed")
+        rule = f"{gone}, but not all sources have been listed"
+        return Verdict(Course.LEAVE, rule, statuses={former: kept})
+    if keeper is not None and keeper.held:
+        reason = "its source no longer lists it, nor most of its mirrors: the deletion is held"
+        held = {keeper.name: Status(State.HELD, reason)}
+        return Verdict(Course.LEAVE, f"{gone}, but the deletion is held", statuses=held)
+    return Verdict(Course.DELETE, gone)
 
 
-def _mirror(owner: SourceState | None, exporting: Sequence[SourceState]) -> Verdict:
-    if owner is None:
-        pending = Status(State.PENDING, "the source has no Endpoints for it yet")
-        return Verdict(Course.LEAVE, None, {source.name: pending for source in exporting})
+def _keeper(
+    sources: Sequence[SourceState], exporting: list[SourceState], former: str
+) -> SourceState | None:
+    """Whose mirror it is; of several with the URL that it names, the first that can tell."""
+    named = [source for source in sources if source.name == former]
+    named = named or [source for source in sources if source.answers_to(former)]
+    able = [source for source in named if source in exporting]
+    unsure = [source for source in named if not source.synced]
+    return next(iter([*able, *unsure, *named]), None)
+
+
+def _first(sources: Iterable[SourceState]) -> SourceState | None:
+    """The first in configured order, those that are silent after the others."""
+    ranks = list(Freshness)
+    return min(sources, key=lambda source: ranks.index(source.freshness), default=None)
+
+
+def _mirror(
+    owner: SourceState, exporting: Sequence[SourceState], rule: str, former: str = ""
+) -> Verdict:
     statuses = _standby(exporting, owner.name)
-    statuses[owner.name] = Status(State.MIRRORED)
-    return Verdict(Course.MIRROR, owner, statuses)
+    statuses[owner.name] = _status(owner.freshness, _rivalry(owner))
+    taken = "" if owner.answers_to(former) else former
+    return Verdict(Course.MIRROR, rule, owner, statuses, former=taken)
+
+
+def _status(freshness: Freshness, fresh: str) -> Status:
+    """
+    :param fresh: the reason where the source is not silent.
+    """
+    match freshness:
+        case Freshness.FRESH:
+            return Status(State.MIRRORED, fresh)
+        case Freshness.STALE:
+            return Status(State.STALE, "its source is silent: its endpoints count as not ready")
+        case Freshness.REMOVED:
+            return Status(State.WITHDRAWN, "its source is silent: its endpoints are withdrawn")
+
+
+def _rivalry(owner: SourceState) -> str:
+    if not owner.rivals:
+        return ""
+    return f"{', '.join(owner.rivals[:3])} of the same source would have the same name"
 
 
 def _standby(exporting: Sequence[SourceState], owner: str) -> dict[str, Status]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..kube.objects import Json, Record
+from ..kube.objects import Json, Record, key_of, split_key
 from ..kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES, Resource
+from ..kube.subsets import flatten
 from .copying import (
     is_external,
     is_headless,
@@ -19,12 +20,16 @@ from .copying import (
     mirror_endpoints,
     mirror_namespace,
     mirror_service,
+    renamed,
 )
 from .features import Features
+from .freshness import Freshness
 from .merging import merge_endpoints, merge_service
-from .ownership import Course, HostState, SourceState, State, Status, judge
+from .ownership import Course, judge
 from .policy import DEFAULT, EndpointsApi, Policy
+from .silenced import silenced_endpoints, silenced_slices
 from .slices import families_of, mirror_slices, source_slices, transition
+from .states import HostState, SourceState, State, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +66,37 @@ class Delete:
 Action = Create | Update | Delete
 
 
+def describe(action: Action) -> str:
+    """An action in words: ``create Service shop/cart``."""
+    if isinstance(action, Delete):
+        key = key_of(action.namespace, action.name)
+    else:
+        metadata = action.document["metadata"]
+        key = key_of(metadata.get("namespace", ""), metadata["name"])
+    return f"{type(action).__name__.lower()} {action.resource.kind} {key}"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
     :ivar actions: to be carried out in order; the first that fails ends the plan.
     :ivar statuses: the status by the name of the source, once they are carried out.
+    :ivar rule: why, a sentence for people.
+    :ivar owner: the name of the source that is mirrored, ``""`` for none.
+    :ivar former: the source from which the name is taken over, ``""`` where it is not.
+    :ivar contested: whether a source that comes before the owner may still want the name.
     """
 
     actions: tuple[Action, ...]
     statuses: dict[str, Status]
+    rule: str = ""
+    owner: str = ""
+    former: str = ""
+    contested: bool = False
 
 
 def make_plan(
-    namespace: str,
+    key: str,
     sources: Sequence[SourceState],
     host: HostState,
     features: Features,
@@ -81,38 +104,72 @@ def make_plan(
     *,
     recreate: bool = False,
     cluster_ip: str = "",
+    contested: bool = False,
 ) -> Plan:
     """The plan for one name.
 
+    :param key: ``namespace/name`` in the host.
     :param sources: in configured order.
     :param recreate: whether the API has refused to change the Service in place.
     :param cluster_ip: what the Service had before it was deleted for that.
+    :param contested: whether the name was given away before all sources were listed.
     """
-    verdict = judge(sources, host, policy)
+    namespace, _ = split_key(key)
+    verdict = judge(sources, host, policy, namespace=namespace, contested=contested)
     if verdict.course is Course.DELETE:
-        return Plan(_delete(host), verdict.statuses)
+        return Plan(_delete(host), verdict.statuses, verdict.rule)
     owner = verdict.owner
     if verdict.course is Course.LEAVE or owner is None or owner.service is None:
-        return Plan(_withdrawn(host), verdict.statuses)
-    if host.namespace is not None and _is_terminating(host.namespace):
-        waiting = Status(State.PENDING, f"namespace {namespace!r} is being deleted")
-        return Plan((), {**verdict.statuses, owner.name: waiting})
+        actions = _withdrawn(host) or _silenced(host, verdict.freshness)
+        return Plan(actions, verdict.statuses, verdict.rule)
+    if waiting := _waits_for_namespace(namespace, host, policy):
+        pending = Status(State.PENDING, waiting)
+        return Plan((), {**verdict.statuses, owner.name: pending}, verdict.rule, owner.name)
+    actions, notes = _mirror(key, owner, host, features, policy, recreate, cluster_ip)
+    status = verdict.statuses[owner.name]
+    told = Status(status.state, "; ".join(filter(None, [status.reason, *notes])))
+    statuses = {**verdict.statuses, owner.name: told}
+    former, contested = verdict.former, verdict.contested
+    return Plan(actions, statuses, verdict.rule, owner.name, former, contested)
+
+
+def _waits_for_namespace(namespace: str, host: HostState, policy: Policy) -> str:
+    if host.namespace is None:
+        missing = f"namespace {namespace!r} does not exist, and none are created"
+        return "" if policy.create_namespaces else missing
+    if "deletionTimestamp" in host.namespace.document()["metadata"]:
+        return f"namespace {namespace!r} is being deleted"
+    return ""
+
+
+def _mirror(
+    key: str,
+    owner: SourceState,
+    host: HostState,
+    features: Features,
+    policy: Policy,
+    recreate: bool,
+    cluster_ip: str,
+) -> tuple[tuple[Action, ...], list[str]]:
+    """What makes the name the owner's mirror, and what people should know of it."""
+    assert owner.service is not None
+    namespace, _ = split_key(key)
     actions: list[Action] = []
     if host.namespace is None:
         actions.append(Create(NAMESPACES, mirror_namespace(namespace)))
-    service = owner.service.document()
-    desired = mirror_service(service, owner.name, features)
+    service = renamed(owner.service.document(), key)
+    origin = owner.service.key if owner.service.key != key else ""
+    desired = mirror_service(service, owner.name, features, policy, origin)
     if cluster_ip and host.service is None and _has_address(desired["spec"]):
         desired["spec"]["clusterIP"] = cluster_ip
     actions += _service_actions(host, desired, recreate=recreate)
     notes = left_out(service, features) if features.refused else []
     notes += _family_notes(host, desired)
     if not any(isinstance(action, Delete) for action in actions):
-        behind, taken = _behind(owner, service, host, desired, features, policy)
+        behind, taken = _behind(owner, service, origin, host, desired, features, policy)
         actions += behind
         notes += taken
-    mirrored = Status(State.MIRRORED, "; ".join(notes))
-    return Plan(tuple(actions), {**verdict.statuses, owner.name: mirrored})
+    return tuple(actions), notes
 
 
 def _delete(host: HostState) -> tuple[Action, ...]:
@@ -130,12 +187,22 @@ def _withdrawn(host: HostState) -> tuple[Action, ...]:
     return tuple(_delete_of(ENDPOINTSLICES, record) for record in host.own_slices)
 
 
+def _silenced(host: HostState, freshness: Freshness) -> tuple[Action, ...]:
+    """What an earlier process wrote of a source that has told nothing to this one."""
+    if freshness is Freshness.FRESH or host.service is None or host.service.source is None:
+        return ()
+    slices = {record.name: record.document() for record in host.own_slices}
+    actions = _slice_actions(host, silenced_slices(slices, freshness))
+    if host.endpoints is not None:
+        endpoints = host.endpoints.document()
+        wanted = silenced_endpoints(endpoints, freshness).get("subsets", [])
+        if flatten(endpoints.get("subsets")) != flatten(wanted):
+            actions.append(Update(ENDPOINTS, {**endpoints, "subsets": wanted}))
+    return tuple(actions)
+
+
 def _delete_of(resource: Resource, record: Record, why: str = "") -> Delete:
     return Delete(resource, record.namespace, record.name, record.uid, record.version, why)
-
-
-def _is_terminating(namespace: Record) -> bool:
-    return "deletionTimestamp" in namespace.document()["metadata"]
 
 
 def _has_address(spec: Json) -> bool:
@@ -176,6 +243,7 @@ def _family_notes(host: HostState, desired: Json) -> list[str]:
 def _behind(
     owner: SourceState,
     service: Json,
+    origin: str,
     host: HostState,
     desired: Json,
     features: Features,
@@ -189,12 +257,10 @@ def _behind(
     wanted: dict[str, Json] = {}
     if with_slices:
         wanted = mirror_slices(service, slices, owner.name, families, features, policy)
-    own = {record.name: record for record in host.own_slices}
+        wanted = silenced_slices(wanted, owner.freshness)
+    own = {record.name for record in host.own_slices}
     foreign = sorted(wanted.keys() & {r.name for r in host.slices if r.name not in own})
-    steps = transition(
-        {name: record.document() for name, record in own.items()},
-        {name: document for name, document in wanted.items() if name not in foreign},
-    )
+    steps = _slice_actions(host, {n: one for n, one in wanted.items() if n not in foreign})
     endpoints = None
     if not with_slices or policy.endpoints_api is EndpointsApi.BOTH:
         endpoints = mirror_endpoints(
@@ -204,13 +270,25 @@ def _behind(
             slices,
             family=families[0] if families else "",
             beside_slices=with_slices,
+            policy=policy,
+            origin=origin,
         )
-    actions: list[Action] = [Create(ENDPOINTSLICES, document) for document in steps.creates]
-    actions += [Update(ENDPOINTSLICES, document) for document in steps.updates]
-    actions += _endpoints_actions(host, endpoints)
-    actions += [_delete_of(ENDPOINTSLICES, own[name]) for name in steps.deletes]
-    return actions, [
+    if endpoints is not None:
+        endpoints = silenced_endpoints(endpoints, owner.freshness)
+    deletes = [action for action in steps if isinstance(action, Delete)]
+    writes = [action for action in steps if not isinstance(action, Delete)]
+    return [*writes, *_endpoints_actions(host, endpoints), *deletes], [
         f"EndpointSlice {name} exists and was not created by service-reflector" for name in foreign
+    ]
+
+
+def _slice_actions(host: HostState, wanted: dict[str, Json]) -> list[Action]:
+    own = {record.name: record for record in host.own_slices}
+    steps = transition({name: record.document() for name, record in own.items()}, wanted)
+    return [
+        *(Create(ENDPOINTSLICES, document) for document in steps.creates),
+        *(Update(ENDPOINTSLICES, document) for document in steps.updates),
+        *(_delete_of(ENDPOINTSLICES, own[name]) for name in steps.deletes),
     ]
 
 

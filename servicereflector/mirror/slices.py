@@ -25,8 +25,8 @@ from ..kube.subsets import is_text, list_of, text_of
 from .copying import is_external, is_headless, mirror_metadata
 from .features import Features
 from .merging import merge_slice
-from .ownership import SourceState
 from .policy import Policy
+from .states import SourceState
 
 #: Longest name of a slice: what programs make of it may be a label's value.
 _LONGEST = 63
@@ -100,7 +100,8 @@ def _mirror_slice(
 ) -> Json:
     name = service["metadata"]["name"]
     labels = {k: v for k, v in (one["metadata"].get("labels") or {}).items() if k != SERVICE_NAME}
-    metadata = mirror_metadata({**one["metadata"], "labels": labels}, source)
+    metadata = mirror_metadata({**one["metadata"], "labels": labels}, source, policy)
+    metadata["namespace"] = service["metadata"]["namespace"]
     metadata["name"] = slice_name(name, source, one["metadata"]["name"])
     metadata["labels"] |= {SERVICE_NAME: name, MANAGED_BY: MANAGER, SOURCE: source_label(source)}
     if is_headless(service.get("spec") or {}):

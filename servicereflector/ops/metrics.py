@@ -18,7 +18,8 @@ from twisted.internet.interfaces import IReactorTime
 from .. import __version__
 from ..emitter.streams import StreamStats
 from ..listwatch.informer import Informer
-from ..mirror.ownership import State
+from ..mirror.freshness import Freshness
+from ..mirror.states import State
 from ..reflector.controller import Controller
 
 _PREFIX = "service_reflector_"
@@ -150,6 +151,21 @@ class ProgramCollector(Collector):
             for source, status in statuses.items()
         )
         sources = {source for source, _ in states} | set(controller.sources)
+        yield _gauge(
+            "held_deletions",
+            "Mirrors that are kept because one list of their source lacked most of them.",
+            {(name,): controller.fleet.breaker.count(name) for name in controller.sources},
+            ("source",),
+        )
+        yield _gauge(
+            "source_silent",
+            "Whether a source has been silent for longer than the flags allow.",
+            {
+                (s.name,): float(s.freshness is not Freshness.FRESH)
+                for s in controller.fleet.sources
+            },
+            ("source",),
+        )
         yield _gauge(
             "mirrored_services",
             "Exported Services by what has become of them.",

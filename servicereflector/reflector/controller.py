@@ -7,8 +7,8 @@ once, one key never twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
@@ -16,18 +16,19 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..kube.objects import split_key
 from ..kube.status import ApiError
 from ..mirror.features import Features
-from ..mirror.ownership import SourceState, State, Status
-from ..mirror.plan import Action, Delete, make_plan
+from ..mirror.plan import Action, Delete, Plan, make_plan
 from ..mirror.policy import EndpointsApi, Policy
+from ..mirror.states import SourceState, State, Status
 from .feed import Feed
+from .fleet import Fleet
 from .host import Host
+from .outcomes import Outcomes
 from .queue import WorkQueue
 from .refusals import Course, Refusals
 from .sources import Source
-from .statuses import ConflictListener, Statuses
+from .statuses import NoticeListener
 
 #: Writes in flight at a time.
 WORKERS = 16
@@ -35,8 +36,8 @@ WORKERS = 16
 #: Keys that one reactor turn begins at most: a backlog must not stop the reactor.
 KEYS_PER_TURN = 50
 
-#: Seconds after the start for which a source without its first lists may still have mirrors to take
-#: over. Later a dead source must not keep others' dead mirrors alive.
+#: Seconds for which a new source without its first lists may still have mirrors to take over. Later
+#: a dead source must not keep others' dead mirrors alive.
 STARTING = 10.0
 
 #: Seconds after which a key is tried again that no new attempt can help, and after which writes are
@@ -47,23 +48,16 @@ HOLD = 600.0
 STOP_TIMEOUT = 3.0
 
 
-@dataclass(slots=True)
-class Stats:
-    """What the controller did.
-
-    :ivar conflicts: writes that found the object changed, gone or there already: news, not errors.
-    """
-
-    attempts: int = 0
-    errors: int = 0
-    conflicts: int = 0
-    writes: dict[tuple[str, str], int] = field(default_factory=dict)
-
-
 class Controller(Service):
     """
+    :ivar fleet: the sources.
+    :ivar stats: what was done.
+    :ivar statuses: what has become of each name.
+    :ivar journal: what was done to each name lately.
+    :ivar paused: whether nothing is written, for those who only want to know what would be.
     :param sources: in configured order, which decides between those that start together.
     :param features: what the host knows, or None as long as that is not known.
+    :param epoch: the time in seconds since 1970.
     """
 
     log = Logger()
@@ -77,19 +71,25 @@ class Controller(Service):
         features: Callable[[], Features | None],
         policy: Policy | None = None,
         workers: int = WORKERS,
-        in_conflict: ConflictListener = lambda _key, _source, _reason: None,
+        told: NoticeListener = lambda _notice: None,
+        epoch: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self.stats = Stats()
-        self.statuses = Statuses(in_conflict)
+        self._outcomes = Outcomes(told, epoch)
+        self.stats = self._outcomes.stats
+        self.statuses = self._outcomes.statuses
+        self.journal = self._outcomes.journal
         self.queue = WorkQueue()
+        self.paused = False
         self._reactor = reactor
-        self._host = host
-        self._sources = tuple(sources)
+        self.host = host
         self._features = features
         self._policy = policy or Policy()
+        self.fleet = Fleet(reactor, host, self._policy)
+        self.fleet.use(sources)
         self._workers = workers
         self._refusals = Refusals()
-        self._feed = Feed(self.queue, host, self._sources, self._pump_soon)
+        self._feed = Feed(reactor, self.queue, host, self.fleet, self._pump_soon)
+        self._contested: set[str] = set()
         self._work: set[Deferred[None]] = set()
         self._pumping: IDelayedCall | None = None
         self._starting: IDelayedCall | None = None
@@ -98,12 +98,61 @@ class Controller(Service):
     @property
     def sources(self) -> tuple[str, ...]:
         """The names of the sources, in configured order."""
-        return tuple(source.name for source in self._sources)
+        return tuple(source.name for source in self.fleet.sources)
+
+    def use(self, sources: Sequence[Source], spared: Iterable[str] | None = ()) -> None:
+        """These are the sources from now on, in this order. What mirrors those that are gone is
+        kept, unless the policy says otherwise; what others export is theirs.
+
+        :param spared: the names of others, which cannot be followed now, but are not gone; None
+            where those are not known yet.
+        """
+        before = self.fleet.sources
+        self.fleet.use(sources)
+        self._policy = replace(
+            self._policy,
+            spared=None if spared is None else frozenset(spared),
+            forgotten=self._policy.forgotten - {source.name for source in sources},
+        )
+        if not self.running:
+            return
+        for source in before:
+            if source not in sources:
+                self._feed.unfollow(source)
+        for source in sources:
+            if source not in before:
+                self._feed.follow(source)
+        self._await(sources)
+        self.look_at_everything()
+
+    def forget(self, source: str) -> int:
+        """Delete the mirrors of a source that is not configured; how many there are.
+
+        :raises ValueError: it is configured.
+        """
+        if self.fleet.named(source) is not None:
+            raise ValueError(f"source {source!r} is configured: remove it first")
+        self._policy = replace(self._policy, forgotten=self._policy.forgotten | {source})
+        mirrors = [record.key for record in self.host.services if record.source == source]
+        self.look_at_everything()
+        return len(mirrors)
+
+    def release(self, source: str) -> int:
+        """Let the deletions go ahead that are held; how many there are.
+
+        :raises ValueError: there is no such source.
+        """
+        if self.fleet.named(source) is None:
+            configured = ", ".join(map(repr, self.sources)) or "none"
+            raise ValueError(f"no source {source!r} is configured; there is: {configured}")
+        released = self.fleet.breaker.release(source)
+        self.queue.add(released)
+        self._pump_soon()
+        return len(released)
 
     def startService(self) -> None:
         Service.startService(self)
-        self._starting = self._reactor.callLater(STARTING, self._started)
-        self._feed.starting = True
+        self._await(self.fleet.sources)
         self._feed.start()
 
     def stopService(self) -> Deferred[None]:
@@ -127,19 +176,61 @@ class Controller(Service):
         """Queue every key that a source has or that the host holds a mirror of."""
         self._feed.everything()
 
+    def look_at(self, source: Source) -> None:
+        """Queue every key that the source has or has a mirror under."""
+        self._feed.all_of(source)
+
     def host_changed(self) -> None:
         """The host is of another version: what it refused so far, it may take."""
         self._refusals = Refusals()
         self.look_at_everything()
 
+    def features(self) -> Features | None:
+        """What the host knows and takes; None as long as that, or what it has, is not known."""
+        told = self._features()
+        if told is None:
+            return None
+        features = self._refusals.apply(told)
+        with_slices = (
+            features.endpoint_slices and self._policy.endpoints_api is not EndpointsApi.ENDPOINTS
+        )
+        return features if self.host.synced(with_slices=with_slices) else None
+
+    def all_keys(self) -> list[str]:
+        """Every name of the host that a source wants or that has a mirror, in order."""
+        return sorted(set(self._feed.keys()))
+
+    def states(self, key: str) -> list[SourceState]:
+        """What each source says of a name of the host."""
+        return self.fleet.states(key)
+
+    def plan(self, key: str, features: Features) -> Plan:
+        """What is to be done about a name of the host."""
+        return make_plan(
+            key,
+            self.states(key),
+            self.host.state(key),
+            features,
+            self._policy,
+            recreate=self._refusals.recreate(key),
+            cluster_ip=self._refusals.cluster_ip(key),
+            contested=key in self._contested,
+        )
+
+    def _await(self, sources: Sequence[Source]) -> None:
+        """The first lists of those that have none are expected soon."""
+        until = self._reactor.seconds() + STARTING
+        for source in sources:
+            if source.awaited_until == float("-inf"):
+                source.awaited_until = until
+        if self._starting is not None:
+            self._starting.cancel()
+        self._starting = self._reactor.callLater(STARTING, self._started)
+
     def _started(self) -> None:
         self._starting = None
-        self._feed.starting = False
+        self._contested.clear()
         self.look_at_everything()
-
-    def _states(self, key: str) -> list[SourceState]:
-        starting = self._starting is not None
-        return [source.state(key, starting) for source in self._sources]
 
     def _cancel_work(self) -> None:
         for work in tuple(self._work):
@@ -156,25 +247,24 @@ class Controller(Service):
     def _pump(self) -> None:
         """Begin as many keys as there are free workers; the rest waits for a later turn."""
         self._pumping = None
-        told = self._features()
-        features = self._refusals.apply(told) if told is not None else None
-        if features is None or not self._host.synced(with_slices=self._needs_slices(features)):
+        features = self.features()
+        if features is None:
             self._pump_soon(0.2)
+            return
+        self.queue.add(key for _, key in self.fleet.review())
+        if self.paused:
             return
         for _ in range(KEYS_PER_TURN):
             if self.queue.working >= self._workers:
                 return
             key = self.queue.take(self._reactor.seconds())
             if key is None:
-                due = self.queue.next_due()
-                if due is not None:
-                    self._pump_soon(max(0.0, due - self._reactor.seconds()))
+                due = [self.queue.next_due(), self.fleet.breaker.next_due()]
+                if times := [time for time in due if time is not None]:
+                    self._pump_soon(max(0.0, min(times) - self._reactor.seconds()))
                 return
             self._begin(key, features)
         self._pump_soon()
-
-    def _needs_slices(self, features: Features) -> bool:
-        return features.endpoint_slices and self._policy.endpoints_api is not EndpointsApi.ENDPOINTS
 
     def _begin(self, key: str, features: Features) -> None:
         work = Deferred.fromCoroutine(self._reconcile(key, features))
@@ -189,21 +279,15 @@ class Controller(Service):
 
     async def _reconcile(self, key: str, features: Features) -> None:
         now = self._reactor.seconds()
-        wait_until = self._host.unsettled(key, now)
+        wait_until = self.host.unsettled(key, now)
         if wait_until is not None:
             self.queue.add_later(key, wait_until)
             return
         self.stats.attempts += 1
-        namespace, _ = split_key(key)
-        plan = make_plan(
-            namespace,
-            self._states(key),
-            self._host.state(namespace, key),
-            features,
-            self._policy,
-            recreate=self._refusals.recreate(key),
-            cluster_ip=self._refusals.cluster_ip(key),
-        )
+        self.fleet.believe(key, self.states(key))
+        plan = self.plan(key, features)
+        if plan.contested and plan.actions:
+            self._contested.add(key)
         for action in plan.actions:
             if isinstance(action, Delete) and action.why:
                 self.log.info(
@@ -213,15 +297,17 @@ class Controller(Service):
                     why=action.why,
                 )
             try:
-                await self._host.carry_out(key, action, self._reactor.seconds())
+                await self.host.carry_out(key, action, self._reactor.seconds())
             except ApiError as error:
                 self._refused(key, action, error, features)
                 return
             self._refusals.carried_out(key, action)
-            self._count(action)
+            self._outcomes.wrote(key, action)
         self._refusals.done(key)
         self.queue.forget(key)
-        self.statuses.note(key, plan.statuses)
+        arrived = self._feed.arrived.pop(key, None)
+        delay = None if arrived is None else self._reactor.seconds() - arrived
+        self._outcomes.carried_out(key, plan, delay)
 
     def _refused(self, key: str, action: Action, error: ApiError, planned: Features) -> None:
         """
@@ -237,7 +323,7 @@ class Controller(Service):
                 self.look_at_everything()
             case Course.HOLD:
                 self.queue.add_later(key, self._reactor.seconds() + HOLD)
-                self._note_failure(key, error, HOLD)
+                self._fail(key, error, HOLD, State.REJECTED)
             case Course.RETRY:
                 raise error
 
@@ -245,10 +331,6 @@ class Controller(Service):
         self._forbidden = None
         self._refusals.slices = True
         self.look_at_everything()
-
-    def _count(self, action: Action) -> None:
-        what = (type(action).__name__.lower(), action.resource.plural)
-        self.stats.writes[what] = self.stats.writes.get(what, 0) + 1
 
     def _failed(self, failure: Failure, key: str) -> None:
         if failure.check(CancelledError):
@@ -263,13 +345,12 @@ class Controller(Service):
         # Not a refusal but a fault of ours, or an object of a shape that was never seen: the trace
         # helps whoever mends it.
         self.log.debug("{key}: {trace}", key=key, trace=failure.getTraceback())
-        self._note_failure(key, error, delay)
+        self._fail(key, error, delay, State.FAILED)
 
-    def _note_failure(self, key: str, error: BaseException | None, delay: float) -> None:
-        self.stats.errors += 1
+    def _fail(self, key: str, error: BaseException | None, delay: float, state: State) -> None:
         reason = str(error) or type(error).__name__
-        exporting = {source.name for source in self._states(key) if source.exports}
         self.log.warn(
             "{key}: {reason}; again in {delay:.1f} s", key=key, reason=reason, delay=delay
         )
-        self.statuses.note(key, {name: Status(State.FAILED, reason) for name in exporting})
+        exporting = [source.name for source in self.states(key) if source.exports]
+        self._outcomes.failed(key, exporting, Status(state, reason))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+
+from twisted.internet.interfaces import IReactorTime
 
 from ..store.versioned import Listener, Store
+from .fleet import Fleet
 from .host import Host
 from .queue import WorkQueue
 from .slices import Slices
@@ -13,59 +16,91 @@ from .sources import Source
 
 class Feed:
     """
-    :ivar starting: whether a source's list may still change what becomes of others' mirrors.
+    :ivar arrived: when a source first told of a change of a key that is not carried out yet.
     :param fed: called when there are keys.
     """
 
     def __init__(
-        self, queue: WorkQueue, host: Host, sources: Sequence[Source], fed: Callable[[], None]
+        self,
+        clock: IReactorTime,
+        queue: WorkQueue,
+        host: Host,
+        fleet: Fleet,
+        fed: Callable[[], None],
     ) -> None:
-        self.starting = False
+        self.arrived: dict[str, float] = {}
+        self._clock = clock
         self._queue = queue
         self._host = host
-        self._sources = sources
+        self._fleet = fleet
         self._fed = fed
         self._epochs: dict[Store | Slices, int] = {}
         self._subscriptions: list[Callable[[], None]] = []
+        self._followed: dict[Source, list[Callable[[], None]]] = {}
 
     def start(self) -> None:
         """Listen from now on, and queue everything."""
         host = self._host
-        self._subscribe(host.namespaces, self._namespaces_changed)
-        for store in (host.services, host.endpoints):
-            self._subscribe(store, self._keys_changed)
-        self._subscribe(host.slices, self._host_slices_changed)
-        for source in self._sources:
-            for followed in (source.services, source.endpoints, source.slices):
-                self._subscribe(followed, self._source_listener(source, followed))
+        self._subscriptions += [
+            host.namespaces.subscribe(self._namespaces_changed),
+            host.services.subscribe(self._keys_changed),
+            host.endpoints.subscribe(self._keys_changed),
+            host.slices.subscribe(self._host_slices_changed),
+        ]
+        for source in self._fleet.sources:
+            self.follow(source)
         self.everything()
 
     def stop(self) -> None:
         for unsubscribe in self._subscriptions:
             unsubscribe()
         self._subscriptions.clear()
+        for source in tuple(self._followed):
+            self.unfollow(source)
+
+    def follow(self, source: Source) -> None:
+        """Listen to one more source."""
+        ends = self._followed[source] = [source.start()]
+        for store in (source.services, source.endpoints, source.slices):
+            ends.append(store.subscribe(self._source_listener(source, store)))
+
+    def unfollow(self, source: Source) -> None:
+        for unsubscribe in self._followed.pop(source, ()):
+            unsubscribe()
+        for store in (source.services, source.endpoints, source.slices):
+            self._epochs.pop(store, None)
 
     def everything(self) -> None:
         """Queue every key that a source has or that the host holds a mirror of."""
-        for source in self._sources:
-            self._queue.add(record.key for record in source.services)
-        for store in (self._host.services, self._host.endpoints):
-            self._queue.add(record.key for record in store if record.source is not None)
-        self._queue.add(self._host.slices.mirrored())
+        self._queue.add(self.keys())
         self._fed()
 
-    def _subscribe(self, store: Store | Slices, listener: Listener) -> None:
-        self._subscriptions.append(store.subscribe(listener))
+    def keys(self) -> Iterator[str]:
+        """Every key that a source has or that the host holds a mirror of, some more than once."""
+        for source in self._fleet.sources:
+            yield from source.host_keys()
+        for store in (self._host.services, self._host.endpoints):
+            yield from (record.key for record in store if record.source is not None)
+        yield from self._host.slices.mirrored()
+
+    def all_of(self, source: Source) -> None:
+        """Queue every key that the source has or that the host holds a mirror of it under."""
+        for store in (self._host.services, self._host.endpoints):
+            self._queue.add(
+                r.key for r in store if r.source is not None and source.answers_to(r.source)
+            )
+        self._queue.add(source.host_keys())
+        self._fed()
 
     def _keys_changed(self, keys: tuple[str, ...]) -> None:
         self._queue.add(keys)
         self._fed()
 
     def _namespaces_changed(self, namespaces: tuple[str, ...]) -> None:
-        stores = [self._host.services, *(source.services for source in self._sources)]
         for namespace in namespaces:
-            for store in stores:
-                self._queue.add(store.keys_in(namespace))
+            self._queue.add(self._host.services.keys_in(namespace))
+            for source in self._fleet.sources:
+                self._queue.add(source.host_keys_in(namespace))
         self._fed()
 
     def _host_slices_changed(self, keys: tuple[str, ...]) -> None:
@@ -75,15 +110,19 @@ class Feed:
 
     def _source_listener(self, source: Source, store: Store | Slices) -> Listener:
         def listener(keys: tuple[str, ...]) -> None:
-            self._queue.add(keys)
-            if self._is_anew(store):
+            anew = self._is_anew(store)
+            if keys:
+                here = [source.host_key(key) for key in keys]
+                now = self._clock.seconds()
+                for key in () if anew else here:
+                    self.arrived.setdefault(key, now)
+                self._queue.add(here)
+            if anew:
                 # A new list: what it lacks, the mirrors may still have.
-                if self.starting:
+                if self._fleet.awaiting():
                     self.everything()
                     return
-                mirrors = (self._host.services, self._host.endpoints)
-                self._queue.add(r.key for m in mirrors for r in m if r.source == source.name)
-                self._queue.add(record.key for record in source.services)
+                self.all_of(source)
             self._fed()
 
         return listener

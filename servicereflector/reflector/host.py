@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..kube.objects import Json, key_of, parse_version
+from ..kube.objects import Json, Record, key_of, parse_version, split_key
 from ..kube.resources import ENDPOINTSLICES, NAMESPACES, Resource
 from ..kube.status import ApiError
-from ..mirror.ownership import HostState
 from ..mirror.plan import Action, Create, Delete, Update
+from ..mirror.states import HostState
 from ..store.versioned import Store
 from .slices import Slices
 
@@ -67,7 +67,12 @@ class Host:
         stores = all(store.synced for store in self._stores.values())
         return stores and (self.slices.synced or not with_slices)
 
-    def state(self, namespace: str, key: str) -> HostState:
+    def held(self, key: str) -> Record | None:
+        """What tells by its source whose the name is, None where there is nothing."""
+        return self.services.get(key) or self.endpoints.get(key)
+
+    def state(self, key: str) -> HostState:
+        namespace, _ = split_key(key)
         return HostState(
             namespace=self.namespaces.get(namespace),
             service=self.services.get(key),

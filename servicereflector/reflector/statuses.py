@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from twisted.logger import Logger
 
-from ..mirror.ownership import State, Status
+from ..mirror.states import State, Status
 
-#: Told when a source's Service turns out to be in conflict: the key, the source, the reason.
-ConflictListener = Callable[[str, str, str], None]
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What people should find where they look for it: as an Event beside the object.
+
+    :ivar source: the name of the source that it is about.
+    :ivar reason: the Event's, one word.
+    """
+
+    key: str
+    source: str
+    reason: str
+    message: str
+
+
+#: Told once when something noteworthy has become of a name.
+NoticeListener = Callable[[Notice], None]
+
+_NOTEWORTHY = {
+    State.CONFLICT: ("Conflict", "not mirrored from source {!r}: {}"),
+    State.REJECTED: ("Rejected", "not mirrored from source {!r}: {}"),
+    State.HELD: ("Held", "source {!r}: {}"),
+    State.STALE: ("Stale", "source {!r}: {}"),
+    State.WITHDRAWN: ("Stale", "source {!r}: {}"),
+}
 
 
 class Statuses(dict[str, dict[str, Status]]):
@@ -17,12 +41,12 @@ class Statuses(dict[str, dict[str, Status]]):
 
     log = Logger()
 
-    def __init__(self, in_conflict: ConflictListener) -> None:
+    def __init__(self, told: NoticeListener) -> None:
         super().__init__()
-        self._in_conflict = in_conflict
+        self._told = told
 
-    def note(self, key: str, statuses: dict[str, Status]) -> None:
-        """These are the key's from now on."""
+    def note(self, key: str, statuses: dict[str, Status]) -> bool:
+        """These are the key's from now on; whether that is news."""
         before = self.get(key, {})
         if statuses:
             self[key] = statuses
@@ -39,7 +63,9 @@ class Statuses(dict[str, dict[str, Status]]):
                     state=status.state.value,
                     reason=f": {status.reason}" if status.reason else "",
                 )
-                if status.state is State.CONFLICT:
-                    self._in_conflict(key, source, status.reason)
+                if status.state in _NOTEWORTHY:
+                    reason, message = _NOTEWORTHY[status.state]
+                    self._told(Notice(key, source, reason, message.format(source, status.reason)))
         for source in before.keys() - statuses.keys():
             self.log.info("{key} of {source}: no longer mirrored", key=key, source=source)
+        return before != statuses

@@ -34,11 +34,16 @@ from ..kube.objects import Json, key_of, split_key
 from ..kube.resources import NAMESPACES, Resource
 from ..kube.selectors import LabelSelector
 from ..listwatch.machine import Timing
-from ..program import Program, Roles, SourceClient, Surroundings, rfc3339
+from ..program import Program, Roles, SourceClient, Surroundings
+from ..reflector.follower import SourceSettings
+from ..reflector.recorder import rfc3339
 from .network import Network, Server
 
 #: When a network's clock stands at 0.
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+#: A source of a node: another node, by its name; and how it is reflected, where not as usual.
+NodeSource = str | tuple[str, SourceSettings]
 
 EVERYTHING = Roles(emitted=LabelSelector(), reflected=LabelSelector())
 
@@ -174,7 +179,7 @@ class Node:
         self,
         mesh: Mesh,
         cluster: MemoryCluster,
-        sources: Sequence[str],
+        sources: Sequence[NodeSource],
         roles: Roles,
         timing: Timing | None,
     ) -> None:
@@ -182,7 +187,8 @@ class Node:
         self.emitter: Server | None = None
         self.program: Program | None = None
         self._mesh = mesh
-        self._sources = sources
+        self._sources = tuple(sources)
+        self._clients: dict[NodeSource, SourceClient] = {}
         self._roles = roles
         self._timing = timing
 
@@ -190,15 +196,25 @@ class Node:
         """Start a program that knows nothing of an earlier one."""
         network = self.cluster.network
         world = Surroundings(network.clock, self._mesh.random, self.cluster.epoch, self._timing)
-        sources = [
-            SourceClient(name, network.client(_emitter_name(name))) for name in self._sources
-        ]
+        self._clients = {source: self._client(source) for source in self._sources}
+        sources = list(self._clients.values())
         self.program = Program(world, self.cluster.client(), sources, self._roles)
         if self.program.read_api is not None:
             resource = self.program.read_api.app.resource()
             self.emitter = network.serve(_emitter_name(self.cluster.name), resource)
         self.program.startService()
         network.settle()
+
+    def use_sources(self, *sources: NodeSource) -> None:
+        """Have it reflect these from now on, without a restart; equal ones stay as they are."""
+        self._sources = sources
+        self._clients = {s: self._clients.get(s) or self._client(s) for s in sources}
+        if self.program is not None:
+            self.program.use_sources(list(self._clients.values()))
+
+    def _client(self, source: NodeSource) -> SourceClient:
+        name, settings = source if isinstance(source, tuple) else (source, SourceSettings(source))
+        return SourceClient(settings, self.cluster.network.client(_emitter_name(name)))
 
     def stop(self) -> None:
         """Stop the program as SIGTERM does; its Emitter refuses connections from now on."""
@@ -234,7 +250,7 @@ class Mesh:
     def join(
         self,
         name: str,
-        sources: Sequence[str] = (),
+        sources: Sequence[NodeSource] = (),
         *,
         roles: Roles = EVERYTHING,
         timing: Timing | None = None,

@@ -21,9 +21,9 @@ from ..kube.slices import SERVICE_NAME
 from ..kube.watchevents import Bookmark, EventType, ObjectEvent
 from ..mirror.copying import mirror_endpoints, mirror_service
 from ..mirror.features import Features
-from ..mirror.ownership import HostState, SourceState
 from ..mirror.policy import EndpointsApi, Policy
 from ..mirror.slices import mirror_slices
+from ..mirror.states import HostState, SourceState
 from ..store.versioned import Store
 
 NAMESPACE_POOL = ("a", "a-b", "b")

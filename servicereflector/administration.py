@@ -1,0 +1,73 @@
+"""What the program answers to its operator: the questions, and the two things to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import __version__
+from .program import Program
+from .reflector.controller import Controller
+from .reflector.recorder import rfc3339
+from .reflector.report import explain, report_mirrors, report_sources
+
+
+class Administration:
+    """
+    :param seconds: the reactor's.
+    :param problems: what is wrong with the sources' configuration, a line for each.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        seconds: Callable[[], float],
+        problems: Callable[[], list[str]] = lambda: [],
+    ) -> None:
+        self._program = program
+        self._seconds = seconds
+        self._problems = problems
+
+    def status(self) -> dict[str, Any]:
+        """How the host, the sources and the mirrors are."""
+        controller = self._program.controller
+        return {
+            "version": __version__,
+            "host": {"problem": self._program.problem()},
+            "sources": report_sources(controller, self._program.followers, self._seconds())
+            if controller is not None
+            else [],
+            "problems": self._problems(),
+            "mirrors": report_mirrors(controller) if controller is not None else [],
+        }
+
+    def explain(self, key: str) -> dict[str, Any]:
+        """
+        :raises ValueError: there is no Reflector.
+        """
+        return explain(self._controller(), key, rfc3339)
+
+    def release(self, source: str) -> str:
+        """Let the deletions go ahead that are held.
+
+        :raises ValueError: there is no such source.
+        """
+        count = self._controller().release(source)
+        if not count:
+            return f"no deletions of source {source!r} are held"
+        return f"deletions of mirrors of source {source!r} that go ahead: {count}"
+
+    def forget(self, source: str) -> str:
+        """Delete the mirrors of a source that is no longer configured.
+
+        :raises ValueError: it is configured.
+        """
+        count = self._controller().forget(source)
+        if not count:
+            return f"there are no mirrors of source {source!r}"
+        return f"mirrors of source {source!r} that are deleted, or taken over: {count}"
+
+    def _controller(self) -> Controller:
+        if self._program.controller is None:
+            raise ValueError("this process runs no Reflector")
+        return self._program.controller

@@ -1,0 +1,94 @@
+"""All sources of the program: what they say of a name, and which of their lists to believe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from twisted.internet.interfaces import IReactorTime
+
+from ..kube.objects import split_key
+from ..mirror.breaker import Breaker
+from ..mirror.ownership import refusal
+from ..mirror.policy import Policy
+from ..mirror.states import SourceState
+from .host import Host
+from .sources import Source
+
+
+class Fleet:
+    """
+    :ivar sources: in configured order, which decides between those that start together.
+    """
+
+    def __init__(self, clock: IReactorTime, host: Host, policy: Policy) -> None:
+        self.sources: tuple[Source, ...] = ()
+        self.breaker = Breaker(policy.limits)
+        self._clock = clock
+        self._host = host
+        self._policy = policy
+
+    def use(self, sources: Sequence[Source]) -> None:
+        """These are the sources from now on, in this order."""
+        for name in {s.name for s in self.sources} - {s.name for s in sources}:
+            self.breaker.forget_source(name)
+        self.sources = tuple(sources)
+
+    def named(self, name: str) -> Source | None:
+        return next((source for source in self.sources if source.name == name), None)
+
+    def awaiting(self) -> bool:
+        """Whether a first list is expected any moment that may change what becomes of mirrors."""
+        now = self._clock.seconds()
+        return any(not source.synced and now < source.awaited_until for source in self.sources)
+
+    def states(self, key: str) -> list[SourceState]:
+        """What each source says of a name of the host."""
+        now = self._clock.seconds()
+        held = self._host.held(key)
+        return [
+            source.state(key, held, now, kept=self.breaker.held(source.name, key, now))
+            for source in self.sources
+        ]
+
+    def believe(self, key: str, states: Iterable[SourceState]) -> None:
+        """What is exported again is no longer to be held when it goes."""
+        for state in states:
+            if state.exports:
+                self.breaker.settled(state.name, key)
+
+    def review(self) -> list[tuple[str, str]]:
+        """Judge the lists that have come since the last time, before anything is done about them.
+
+        :return: the sources and keys to look at, because what was held no longer is.
+        """
+        now = self._clock.seconds()
+        for source in self.sources:
+            if source.synced and source.reviewed != source.services.epoch:
+                source.reviewed = source.services.epoch
+                mirrors = self.mirrors_of(source)
+                missing = [key for key in mirrors if not self._wanted(key)]
+                self.breaker.listed(source.name, mirrors, missing, now)
+        return list(self.breaker.due(now))
+
+    def mirrors_of(self, source: Source) -> list[str]:
+        """The keys of the Services in the host that mirror it."""
+        services = self._host.services
+        return [r.key for r in services if r.source is not None and source.answers_to(r.source)]
+
+    def wants_namespace(self, name: str) -> bool:
+        """Whether something is, or for all that is known may be, mirrored into the namespace."""
+        if not all(source.synced for source in self.sources):
+            return True
+        services = self._host.services
+        mirrors = (services.get(key) for key in services.keys_in(name))
+        return any(record is not None and record.source is not None for record in mirrors) or any(
+            self._wanted(key) for source in self.sources for key in source.host_keys_in(name)
+        )
+
+    def _wanted(self, key: str) -> bool:
+        """Whether any source has the name mirrored."""
+        namespace, _ = split_key(key)
+        return any(
+            state.exports and not refusal(state, self._policy, namespace)
+            for state in self.states(key)
+        )

@@ -1,0 +1,159 @@
+"""The Service that follows one source: what it has, and whether it is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from twisted.application.service import MultiService
+from twisted.internet.interfaces import IReactorTime
+
+from ..kube.resources import ENDPOINTS, SERVICES
+from ..listwatch.informer import Api, Informer
+from ..listwatch.machine import Timing
+from ..mirror.freshness import Freshness, Patience
+from ..mirror.policy import Policy
+from ..store.versioned import Store
+from .following import SliceFollower
+from .silence import SilenceWatch
+from .slices import Slices
+from .sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """What is to be known of a source beside how to reach it.
+
+    :ivar name: that its mirrors carry.
+    :ivar url: of its API, ``""`` where it is not known.
+    :ivar selector: the label selector that it is asked with; None for the one of all sources.
+    :ivar patience: what follows from its silence.
+    """
+
+    name: str
+    url: str = ""
+    selector: str | None = None
+    patience: Patience = field(default_factory=Patience)
+
+
+class Follow(Protocol):
+    """Makes an Informer that belongs to a parent; see :class:`Informer`."""
+
+    def __call__(
+        self,
+        parent: MultiService,
+        source: str,
+        api: Api,
+        store: Store,
+        namespace: str,
+        *,
+        label_selector: str,
+        troubled: Callable[[Exception], None],
+        heard: Callable[[], None],
+        timing: Timing,
+    ) -> Informer: ...
+
+
+class SourceFollower(MultiService):
+    """
+    :ivar source: its stores, for the controller.
+    :ivar settings: as they were given.
+    :param follow: makes an Informer.
+    :param unfollow: ends one.
+    :param silent: called when the source has fallen silent, or is heard again.
+    :param selector: what all sources are asked with.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        api: Api,
+        settings: SourceSettings,
+        policy: Policy,
+        *,
+        follow: Follow,
+        unfollow: Callable[[Informer], None],
+        silent: Callable[[Source], None],
+        random: Callable[[], float],
+        namespace: str,
+        selector: str,
+        timing: Timing | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self._api = api
+        self._make_informer = follow
+        self._end_informer = unfollow
+        self._silent = silent
+        self._namespace = namespace
+        self._selector = selector if settings.selector is None else settings.selector
+        self._reactor = reactor
+        self._informers: dict[Informer, float] = {}
+        timing = timing or Timing()
+        self._timing = replace(timing, idle=settings.patience.idle(timing.idle))
+        self.silence = SilenceWatch(
+            reactor,
+            settings.patience,
+            self._heard,
+            self._freshness_changed,
+        )
+        services, endpoints = (
+            self._follow(Store(resource, max_changes=0), lambda _error: None).store
+            for resource in (SERVICES, ENDPOINTS)
+        )
+        slices = Slices()
+        SliceFollower(
+            reactor,
+            api,
+            slices,
+            follow=self._follow,
+            unfollow=self._unfollow,
+            random=random,
+            source=settings.name,
+            namespace=namespace,
+        ).setServiceParent(self)
+        self.silence.setServiceParent(self)
+        self.source = Source(
+            settings.name,
+            services,
+            endpoints,
+            slices,
+            policy=policy,
+            aliases=[settings.url] if settings.url else [],
+        )
+
+    @property
+    def informers(self) -> tuple[Informer, ...]:
+        """One for each resource that is followed."""
+        return tuple(self._informers)
+
+    def _follow(self, store: Store, troubled: Callable[[Exception], None]) -> Informer:
+        informer = self._make_informer(
+            self,
+            self.settings.name,
+            self._api,
+            store,
+            self._namespace,
+            label_selector=self._selector,
+            troubled=troubled,
+            heard=self.silence.note_heard,
+            timing=self._timing,
+        )
+        self._informers[informer] = self._reactor.seconds()
+        return informer
+
+    def _unfollow(self, informer: Informer) -> None:
+        del self._informers[informer]
+        self._end_informer(informer)
+
+    def _heard(self) -> list[float]:
+        """When each watch was last heard; one that never was counts from its beginning."""
+        return [
+            began if (heard_at := informer.stats.heard_at) is None else heard_at
+            for informer, began in self._informers.items()
+        ]
+
+    def _freshness_changed(self, freshness: Freshness) -> None:
+        self.source.freshness = freshness
+        self._silent(self.source)

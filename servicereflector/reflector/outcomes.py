@@ -1,0 +1,70 @@
+"""What the controller did, and what has become of each name, for people and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from ..mirror.plan import Action, Plan, describe
+from ..mirror.states import Status
+from .journal import Journal
+from .statuses import Notice, NoticeListener, Statuses
+
+
+@dataclass(slots=True)
+class Stats:
+    """What the controller did.
+
+    :ivar conflicts: writes that found the object changed, gone or there already: news, not errors.
+    """
+
+    attempts: int = 0
+    errors: int = 0
+    conflicts: int = 0
+    writes: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+class Outcomes:
+    """
+    :param told: what people should hear of.
+    :param epoch: the time in seconds since 1970.
+    """
+
+    def __init__(self, told: NoticeListener, epoch: Callable[[], float]) -> None:
+        self.stats = Stats()
+        self.statuses = Statuses(told)
+        self.journal = Journal()
+        self._told = told
+        self._epoch = epoch
+
+    def wrote(self, key: str, action: Action) -> None:
+        """The host took this."""
+        what = (type(action).__name__.lower(), action.resource.plural)
+        self.stats.writes[what] = self.stats.writes.get(what, 0) + 1
+        self.journal.note(key, self._epoch(), describe(action))
+
+    def carried_out(self, key: str, plan: Plan, delay: float | None) -> None:
+        """The host took all of it.
+
+        :param delay: seconds since a source told of the change that led to it, if one did.
+        """
+        if delay is not None and plan.actions:
+            self.journal.delayed(key, delay)
+        if plan.former:
+            message = f"taken over from source {plan.former!r} by {plan.owner!r}"
+            self.journal.note(key, self._epoch(), message)
+            self._told(Notice(key, plan.owner, "TakenOver", message))
+        self._note(key, plan.statuses)
+
+    def failed(self, key: str, sources: Iterable[str], status: Status) -> None:
+        """A plan could not be carried out."""
+        self.stats.errors += 1
+        self._note(key, dict.fromkeys(sources, status))
+
+    def _note(self, key: str, statuses: dict[str, Status]) -> None:
+        if self.statuses.note(key, statuses):
+            told = [
+                f"{source}: {status.state.value}{f' ({status.reason})' if status.reason else ''}"
+                for source, status in statuses.items()
+            ]
+            self.journal.note(key, self._epoch(), "; ".join(told) or "no longer mirrored")

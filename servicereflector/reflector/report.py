@@ -1,0 +1,144 @@
+"""What an operator asks: how sources are, what has become of every name, and why. Plain JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from ..kube.objects import Json
+from ..mirror.freshness import Freshness
+from ..mirror.plan import describe
+from ..mirror.states import HostState, SourceState
+from .controller import Controller
+from .follower import SourceFollower
+
+_SILENT = {
+    Freshness.STALE: ("Stale", "silent for {:.0f} s: endpoints of its mirrors count as not ready"),
+    Freshness.REMOVED: ("Removed", "silent for {:.0f} s: endpoints of its mirrors are withdrawn"),
+}
+
+
+def report_sources(
+    controller: Controller, followers: dict[str, SourceFollower], now: float
+) -> list[Json]:
+    """The sources in configured order, and then those that only mirrors name.
+
+    :param followers: by the name of the source.
+    :param now: the reactor's seconds.
+    """
+    counts: dict[str, Counter[str]] = {name: Counter() for name in controller.sources}
+    for statuses in controller.statuses.values():
+        for name, status in statuses.items():
+            counts.setdefault(name, Counter())[status.state.value] += 1
+    found = []
+    for name, states in counts.items():
+        told: Json = {"name": name, "location": "", "state": "Gone", "reason": "not configured"}
+        if (follower := followers.get(name)) is not None:
+            told |= _report_source(controller, follower, now)
+        found.append({**told, "mirrors": dict(sorted(states.items()))})
+    return found
+
+
+def _report_source(controller: Controller, follower: SourceFollower, now: float) -> Json:
+    source, breaker = follower.source, controller.fleet.breaker
+    state, reason = "Synced" if source.synced else "Connecting", ""
+    if source.freshness is not Freshness.FRESH:
+        state, told = _SILENT[source.freshness]
+        reason = told.format(follower.silence.silent())
+    held = breaker.count(source.name)
+    until = breaker.until(source.name)
+    if held:
+        reason = f"the deletion of {held} mirrors is held: its last list lacks most of them"
+    heard = [i.stats.heard_at for i in follower.informers if i.stats.heard_at is not None]
+    return {
+        "location": follower.settings.url,
+        "state": state,
+        "reason": reason,
+        "services": len(source.services),
+        "heard_seconds_ago": round(now - min(heard), 3) if heard else None,
+        "held": held,
+        "held_until_seconds": None if until is None else round(max(0.0, until - now), 1),
+    }
+
+
+def report_mirrors(controller: Controller) -> list[Json]:
+    """Every name that a source exports or that a mirror has."""
+    return [
+        {
+            "key": key,
+            "source": name,
+            "source_key": _source_key(controller, name, key),
+            "state": status.state.value,
+            "reason": status.reason,
+        }
+        for key, statuses in sorted(controller.statuses.items())
+        for name, status in sorted(statuses.items())
+    ]
+
+
+def _source_key(controller: Controller, name: str, key: str) -> str:
+    source = controller.fleet.named(name)
+    claims = source.claims(key) if source is not None else []
+    held = controller.host.held(key)
+    if held is not None and held.origin in claims:
+        return held.origin
+    return claims[0] if claims else key
+
+
+def explain(controller: Controller, key: str, time: Callable[[float], str]) -> dict[str, Any]:
+    """All that is known of one name.
+
+    :param key: what it is called in the host or, where that is not known, in a source.
+    :param time: writes seconds since 1970.
+    """
+    states = controller.states(key)
+    host = controller.host.state(key)
+    if host.held is None and not any(state.service for state in states):
+        key = _host_key(controller, key)
+        states, host = controller.states(key), controller.host.state(key)
+    features = controller.features()
+    plan = controller.plan(key, features) if features is not None else None
+    statuses = controller.statuses.get(key, {})
+    return {
+        "key": key,
+        "verdict": plan.rule if plan is not None else "the host has not been listed yet",
+        "owner": (plan.owner or None) if plan is not None else None,
+        "host": _explain_host(host),
+        "claims": [
+            {
+                "source": state.name,
+                "source_key": claim,
+                "synced": state.synced,
+                "state": statuses[state.name].state.value if state.name in statuses else "",
+                "reason": statuses[state.name].reason if state.name in statuses else "",
+            }
+            for state in states
+            for claim in _claims(state)
+        ],
+        "next": [describe(action) for action in plan.actions] if plan is not None else [],
+        "changes": [
+            {"time": time(when), "what": what} for when, what in controller.journal.changes(key)
+        ],
+        "delays": [round(delay, 6) for delay in controller.journal.delays(key)],
+    }
+
+
+def _claims(state: SourceState) -> list[str]:
+    return [state.service.key, *state.rivals] if state.service is not None else []
+
+
+def _host_key(controller: Controller, key: str) -> str:
+    """What the first source that has a Service of this key has it called in the host."""
+    named = (s.host_key(key) for s in controller.fleet.sources if s.services.get(key))
+    return next(named, key)
+
+
+def _explain_host(host: HostState) -> Json:
+    told: Json = {"namespace": host.namespace is not None, "service": "absent"}
+    if host.service is not None:
+        told["service"] = "foreign" if host.service.source is None else "mirror"
+        told["cluster_ip"] = (host.service.document().get("spec") or {}).get("clusterIP") or ""
+    if (held := host.held) is not None and held.source is not None:
+        told |= {"source": held.source, "source_key": held.origin or held.key}
+    return told
