@@ -40,6 +40,9 @@ _PART = f"({_DECIMAL})({'|'.join(_UNITS)})"
 #: Go's durations are below 2**63 nanoseconds.
 _LONGEST = 2**63 / 1e9
 
+#: Seconds. The watch of a quiet source is opened anew several times in that time.
+SHORTEST_SILENCE = 3.0
+
 #: A glob of what stands in label keys and namespaces.
 _GLOB = r"(?:[A-Za-z0-9._/*?-]|\[!?[A-Za-z0-9._/-]+\])+"
 
@@ -206,6 +209,14 @@ def duration(text: str) -> float:
     seconds = sum((float(number) * _UNITS[unit] for number, unit in parts), 0.0)
     if not (parts or spelled == "0") or seconds >= _LONGEST:
         raise ValueError(f"{text!r} is no duration: say a duration such as 30s or 5m")
+    return seconds
+
+
+def silence(text: str) -> float:
+    """Seconds for which a source may be silent, 0 for ever."""
+    seconds = duration(text)
+    if 0 < seconds < SHORTEST_SILENCE:
+        raise ValueError(f"{text!r} is too short: say {SHORTEST_SILENCE:g}s at the least, or 0")
     return seconds
 
 

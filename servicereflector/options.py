@@ -24,6 +24,7 @@ from .flags import (
     one_of,
     per_source,
     port,
+    silence,
 )
 from .kube.selectors import LabelSelector, SelectorError, parse_labels
 from .mirror.naming import name_template, namespace_template
@@ -204,7 +205,7 @@ FLAGS = (
         "",
         "[NAME=]DURATION of a source's silence after which the endpoints of its mirrors count as "
         "not ready, such as 5m. Default: never. Repeatable.",
-        per_source(duration),
+        per_source(silence),
         many=True,
     ),
     Flag(
@@ -213,7 +214,7 @@ FLAGS = (
         "[NAME=]DURATION of a source's silence after which the endpoints of its mirrors are "
         "withdrawn, or another source that exports them takes them over. Default: never. "
         "Repeatable.",
-        per_source(duration),
+        per_source(silence),
         many=True,
     ),
     Flag(

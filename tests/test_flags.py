@@ -19,6 +19,7 @@ from servicereflector.flags import (
     glob,
     named_value,
     per_source,
+    silence,
 )
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
@@ -264,3 +265,14 @@ def test_globs_make_a_list() -> None:
     """Blank ones are none; a bad one is told alone."""
     assert parse("--namespaces=a, b*,,", "--namespaces=c")["namespaces"] == ["a", "b*", "c"]
     assert refusal("--namespaces=a,b c").startswith("--namespaces: 'b c' is no pattern: ")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0.0), ("3s", 3.0), ("1h", 3600.0)])
+def test_a_silence_that_can_be_told_from_quiet(text: str, seconds: float) -> None:
+    assert silence(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["1s", "2999ms", "1ns"])
+def test_a_silence_that_cannot(text: str) -> None:
+    with pytest.raises(ValueError, match="too short: say 3s at the least, or 0"):
+        silence(text)

@@ -206,9 +206,12 @@ class Controller(Service):
 
     def plan(self, key: str, features: Features) -> Plan:
         """What is to be done about a name of the host."""
+        return self._plan(key, self.states(key), features)
+
+    def _plan(self, key: str, states: Sequence[SourceState], features: Features) -> Plan:
         return make_plan(
             key,
-            self.states(key),
+            states,
             self.host.state(key),
             features,
             self._policy,
@@ -284,8 +287,9 @@ class Controller(Service):
             self.queue.add_later(key, wait_until)
             return
         self.stats.attempts += 1
-        self.fleet.believe(key, self.states(key))
-        plan = self.plan(key, features)
+        states = self.states(key)
+        self.fleet.believe(key, states)
+        plan = self._plan(key, states, features)
         if plan.contested and plan.actions:
             self._contested.add(key)
         for action in plan.actions:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ..client.connection import ConfigError, parse_url
-from ..flags import duration
+from ..flags import silence
 from ..kube.selectors import SelectorError, parse_labels
 from ..program import HOST
 from .documents import mapping_of, text_of, unquoted
@@ -174,6 +174,6 @@ def _seconds(options: Mapping[Any, Any], key: str) -> float | None:
         return None
     try:
         # YAML takes 0 for a number.
-        return duration(str(value) if isinstance(value, str | int) else "")
+        return silence(str(value) if isinstance(value, str | int) else "")
     except ValueError as error:
         raise ConfigError(f"{key}: {unquoted(error)}") from None
