@@ -20,7 +20,8 @@ class Limits:
     """
     :ivar fraction: the part of a source's mirrors, 0 to 1, of which a list may lack so much and no
         more. It cannot lack more than all, so 1 never holds.
-    :ivar least: how many mirrors a source must have; of fewer any list is believed.
+    :ivar least: how many mirrors a source must have; of fewer any list is believed, unless it
+        repeats one that was not.
     :ivar hold: for how many seconds deletions are held, 0 for not at all.
     """
 
@@ -53,7 +54,9 @@ class Breaker:
         lacking = set(missing)
         ended = {key for key, until in before.items() if until <= now}
         going = lacking & (let_go | ended)
-        trips = self._trips(len(lacking) - len(going), len(mirrors) - len(going))
+        # What is held does not go sooner because another mirror went.
+        least = 1 if lacking & (before.keys() - ended) else self._limits.least
+        trips = self._trips(len(lacking) - len(going), len(mirrors) - len(going), least)
         held = {}
         for key in missing:
             if key in ended:
@@ -64,9 +67,9 @@ class Breaker:
         self._let_go[source] = (lacking & (let_go | before.keys())) - held.keys()
         return not held.keys() <= before.keys()
 
-    def _trips(self, missing: int, mirrors: int) -> bool:
+    def _trips(self, missing: int, mirrors: int, least: int) -> bool:
         limits = self._limits
-        if limits.hold <= 0 or missing == 0 or mirrors < limits.least:
+        if limits.hold <= 0 or missing == 0 or mirrors < least:
             return False
         # Rounded as the fraction itself was: 29 of 100 are no more than 0.29, but than 0.29 * 100.
         return missing / mirrors > limits.fraction

@@ -57,7 +57,8 @@ class SilenceWatch(Service):
         before, self.freshness = self.freshness, self._patience.freshness(silent)
         delay = self._patience.next_change(silent)
         if delay is not None:
-            self._timer = self._reactor.callLater(delay, self._time_passed)
+            # Not sooner than floats can tell apart: in no time at all nothing would have changed.
+            self._timer = self._reactor.callLater(max(delay, 0.001), self._time_passed)
         if self.freshness is not before:
             self._changed(self.freshness)
 
