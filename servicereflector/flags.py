@@ -76,6 +76,7 @@ class FlagOptions(usage.Options):
 
     flags: ClassVar[tuple[Flag, ...]] = ()
     aliases: ClassVar[dict[str, str]] = {}
+    shorts: ClassVar[dict[str, str]] = {}
     subCommands: ClassVar[list[list[Any]]] = []
 
     def __init__(self) -> None:
@@ -113,6 +114,7 @@ class FlagOptions(usage.Options):
         rest = list(arguments)
         while rest and rest[0].startswith("-"):
             argument = rest.pop(0)
+            argument = self.shorts.get(argument, argument)
             if argument in ("-h", "--help"):
                 return ["--help"]
             name, equals, value = argument[2:].partition("=")

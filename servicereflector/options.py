@@ -10,6 +10,7 @@ from twisted.python import usage
 
 from . import __version__
 from .client.connection import ConfigError, parse_url
+from .commands import COMMANDS, SHORTS
 from .emitter.tls import check_suites
 from .flags import (
     Flag,
@@ -349,10 +350,11 @@ class PlanOptions(FlagOptions):
             "How long to wait for the host's and the sources' lists.",
             duration,
         ),
-        Flag("output", "text", "text or json.", one_of(("text", "json"))),
+        Flag("output", "text", "text or json; also -o.", one_of(("text", "json"))),
     )
     flags = (*own, *FLAGS)
     aliases = ALIASES
+    shorts = SHORTS
 
     def getSynopsis(self) -> str:
         return (
@@ -377,12 +379,14 @@ class ReflectorOptions(FlagOptions):
     subCommands: ClassVar[list[list[Any]]] = [
         ["demo", None, DemoOptions, "Two clusters in memory that mirror each other."],
         ["plan", None, PlanOptions, "What the program would do."],
+        *COMMANDS,
     ]
 
     def getSynopsis(self) -> str:
         return (
             "Usage: service-reflector [flags]\n"
             "       service-reflector plan [flags]\n"
+            "       service-reflector status|explain|release|forget [flags]\n"
             "       service-reflector demo [--once]\n\n"
             "Mirrors selected Services from other clusters into this one."
         )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     # The interfaces of a reactor that is used here, together.
     from twisted.internet.posixbase import PosixReactorBase as Reactor
 
+    from .administration import Administration
     from .mirror.policy import Policy
     from .planning import Planner
     from .program import Program, Surroundings
@@ -67,7 +68,7 @@ class Options(ReflectorOptions):
             # What went wrong is told at the end.
             told = "log-level" in {**self.given, **self.subOptions.given}
             _log_flags[:] = [self["log-level"] if told else "error", "text"]
-        elif self.subCommand:
+        elif self.subCommand == "demo":
             # The tour breaks connections on purpose: their loss is no news there.
             _log_flags[:] = ["error" if self.subOptions["once"] else "info", "text"]
 
@@ -108,6 +109,10 @@ def makeService(options: Options) -> IService:
             from .demo.service import make_demo
 
             return make_demo(options.subOptions, reactor)
+        if options.subCommand not in (None, "plan"):
+            from .commands import run
+
+            sys.exit(run(options.subOptions, sys.stdout, sys.stderr))
         return build(options, reactor)
     except (BindError, ConfigError, TlsError) as error:
         _refuse(str(error))
@@ -120,6 +125,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     :raises TlsError: a certificate that cannot be used.
     :raises BindError: an address that cannot be listened on.
     """
+    from .administration import Administration
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
 
@@ -137,6 +143,8 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     if options.subCommand == "plan":
         _planner(options, reactor, program, sourcing).setServiceParent(service)
         return service
+    administration = Administration(program, reactor.seconds, problems)
+    _serve_admin(options, reactor, administration, service)
     streams = program.read_api.stats if program.read_api is not None else None
     collector = ProgramCollector(reactor, program.informers, streams, program.controller)
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
@@ -213,6 +221,27 @@ def _planner(
         err=sys.stderr,
         ended=ended,
     )
+
+
+def _serve_admin(
+    options: ReflectorOptions,
+    reactor: Reactor,
+    administration: Administration,
+    parent: MultiService,
+) -> None:
+    from .ops.admin import AdminApi, AdminService, check_path, default_path
+
+    given = options["admin-socket"]
+    path = Path(given) if given else default_path(os.environ)
+    try:
+        check_path(path)
+    except BindError as error:
+        if given:
+            raise BindError(f"--admin-socket: {error}") from None
+        Logger().warn("no admin socket, name another with --admin-socket: {error}", error=error)
+        return
+    resource = AdminApi(administration).app.resource()
+    AdminService(reactor, path, resource).setServiceParent(parent)
 
 
 def _policy(options: ReflectorOptions) -> Policy:

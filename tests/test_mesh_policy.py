@@ -553,3 +553,16 @@ def test_selectors_are_per_source(mesh: Mesh) -> None:
         "north/back",
         "north/front",
     ]
+
+
+def test_what_a_source_that_went_alone_exported_is_forgotten(mesh: Mesh) -> None:
+    """A conflict of a source that is gone is none."""
+    east = mesh.join("east")
+    west = mesh.join("west", ["east"])
+    export(east)
+    west.cluster.put(SERVICES, service(KEY))
+    mesh.advance(2)
+    assert state(west, "east") is State.CONFLICT
+    west.use_sources()
+    mesh.advance(1)
+    assert controller(west).statuses == {}

@@ -91,42 +91,32 @@ class _Tls(_Drained, TLSMemoryBIOFactory):
     pass
 
 
-class SocketService(Service):
-    """Serves a resource on a socket that is open already, which it owns from now on."""
+class SiteService(Service):
+    """Serves a resource on a port that it opens, and ends with its connections ended."""
 
     def __init__(
         self,
         reactor: PosixReactorBase,
-        listening: socket.socket,
         resource: IResource,
         tls: CertificateOptions | None = None,
     ) -> None:
         self._reactor = reactor
-        self._socket = listening
         site = QuietSite(resource)
         self._factory = (
             _Drained(site) if tls is None else _Tls(tls, isClient=False, wrappedFactory=site)
         )
         self._port: IListeningPort | None = None
 
-    @property
-    def address(self) -> IAddress:
-        """Where it listens."""
-        host, port = self._socket.getsockname()[:2]
-        kind = IPv6Address if self._socket.family == socket.AF_INET6 else IPv4Address
-        address: IAddress = kind("TCP", host, port)
-        return address
+    def _listen(self) -> IListeningPort:
+        raise NotImplementedError
 
     def startService(self) -> None:
         Service.startService(self)
-        self._port = self._reactor.adoptStreamPort(
-            self._socket.fileno(), self._socket.family, self._factory
-        )
+        self._port = self._listen()
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections, and close those that there are once their answers are out."""
         Service.stopService(self)
-        self._socket.close()
         return Deferred.fromCoroutine(self._close())
 
     async def _close(self) -> None:
@@ -144,3 +134,36 @@ class SocketService(Service):
             connection.abortConnection()
         await self._factory.drained()
         await deferLater(self._reactor, 0)  # the HTTP channel is told after the factory
+
+
+class SocketService(SiteService):
+    """Serves on a socket that is open already, which it owns from now on."""
+
+    def __init__(
+        self,
+        reactor: PosixReactorBase,
+        listening: socket.socket,
+        resource: IResource,
+        tls: CertificateOptions | None = None,
+    ) -> None:
+        super().__init__(reactor, resource, tls)
+        self._socket = listening
+
+    @property
+    def address(self) -> IAddress:
+        """Where it listens."""
+        host, port = self._socket.getsockname()[:2]
+        kind = IPv6Address if self._socket.family == socket.AF_INET6 else IPv4Address
+        address: IAddress = kind("TCP", host, port)
+        return address
+
+    def _listen(self) -> IListeningPort:
+        port: IListeningPort = self._reactor.adoptStreamPort(
+            self._socket.fileno(), self._socket.family, self._factory
+        )
+        return port
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more connections, and close those that there are once their answers are out."""
+        self._socket.close()
+        return super().stopService()

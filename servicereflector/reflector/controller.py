@@ -118,6 +118,7 @@ class Controller(Service):
             return
         for source in before:
             if source not in sources:
+                self._feed.all_of(source)
                 self._feed.unfollow(source)
         for source in sources:
             if source not in before:

@@ -1,0 +1,307 @@
+"""The commands that ask the running program: status, explain, release, forget. They block."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+from urllib.parse import quote
+
+import orjson
+from twisted.python import usage
+
+from .flags import Flag, FlagOptions, one_of
+from .ops.admin import default_path
+
+#: Seconds within which the program answers.
+TIMEOUT = 10.0
+
+_SOCKET = Flag(
+    "admin-socket",
+    "",
+    "The Unix socket of the running program, where its --admin-socket is not the default.",
+)
+_OUTPUT = Flag("output", "text", "text or json; also -o.", one_of(("text", "json")))
+
+#: As kubectl has it.
+SHORTS = {"-o": "--output"}
+
+#: States that have a column of their own among the sources.
+_COLUMNS = ("Mirrored", "Pending", "Standby", "Conflict")
+
+Json = Mapping[str, Any]
+
+
+class CommandError(Exception):
+    """The program cannot be asked, or says no: one line."""
+
+
+class _CommandOptions(FlagOptions):
+    """Flags before or behind the arguments.
+
+    :ivar arguments: what is no flag.
+    """
+
+    command: ClassVar[str]
+    told: ClassVar[str]
+    names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arguments: list[str] = []
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        :raises usage.UsageError: naming what is wrong.
+        """
+        rest, flags = list(options or ()), []
+        while rest:
+            argument = rest.pop(0)
+            if not argument.startswith("-"):
+                self.arguments.append(argument)
+                continue
+            flags.append(argument)
+            valued = {f"--{flag.name}" for flag in self.flags} | self.shorts.keys()
+            if argument in valued:
+                flags += rest[:1]
+                del rest[:1]
+        super().parseOptions(flags)
+
+    def postOptions(self) -> None:
+        super().postOptions()
+        if len(self.arguments) != len(self.names):
+            told = " ".join((self.command, *self.names))
+            raise usage.UsageError(f"say: service-reflector {told}")
+
+    def getSynopsis(self) -> str:
+        names = "".join(f" {name}" for name in self.names)
+        return f"Usage: service-reflector {self.command}{names} [flags]\n\n{self.told}"
+
+
+class StatusOptions(_CommandOptions):
+    """The flags of ``service-reflector status``."""
+
+    flags = (_SOCKET, _OUTPUT)
+    shorts = SHORTS
+    command = "status"
+    told = "The sources and mirrors of the running program."
+
+
+class ExplainOptions(_CommandOptions):
+    """The flags of ``service-reflector explain``."""
+
+    flags = (_SOCKET, _OUTPUT)
+    shorts = SHORTS
+    command = "explain"
+    names = ("NAMESPACE/NAME",)
+    told = "Who exports a Service, who owns the name, why, and what was done lately."
+
+    def postOptions(self) -> None:
+        super().postOptions()
+        namespace, slash, name = self.arguments[0].partition("/")
+        if not (namespace and slash and name) or "/" in name:
+            raise usage.UsageError(f"{self.arguments[0]!r} is not of the form NAMESPACE/NAME")
+
+
+class ReleaseOptions(_CommandOptions):
+    """The flags of ``service-reflector release``."""
+
+    flags = (_SOCKET,)
+    command = "release"
+    names = ("SOURCE",)
+    told = "Has the deletions go ahead that are held because a list lacked most of the mirrors."
+
+
+class ForgetOptions(_CommandOptions):
+    """The flags of ``service-reflector forget``."""
+
+    flags = (_SOCKET,)
+    command = "forget"
+    names = ("SOURCE",)
+    told = "Deletes the mirrors of a source that is no longer configured."
+
+
+#: As usage.Options takes them.
+COMMANDS: list[list[Any]] = [
+    ["status", None, StatusOptions, StatusOptions.told],
+    ["explain", None, ExplainOptions, ExplainOptions.told],
+    ["release", None, ReleaseOptions, ReleaseOptions.told],
+    ["forget", None, ForgetOptions, ForgetOptions.told],
+]
+
+
+def run(options: FlagOptions, out: TextIO, err: TextIO) -> int:
+    """Carry the command out; the status of the process."""
+    assert isinstance(options, _CommandOptions)
+    path = Path(options["admin-socket"] or default_path(os.environ))
+    try:
+        return _run(options, path, out)
+    except CommandError as error:
+        err.write(f"service-reflector: {error}\n")
+        return 1
+
+
+def _run(options: _CommandOptions, path: Path, out: TextIO) -> int:
+    told: Iterator[str]
+    status = 0
+    match options:
+        case StatusOptions():
+            answer = ask(path, "GET", "/status")
+            told = status_text(answer)
+        case ExplainOptions():
+            namespace, _, name = options.arguments[0].partition("/")
+            answer = ask(path, "GET", f"/explain/{quote(namespace)}/{quote(name)}")
+            told = explain_text(answer)
+            status = 0 if is_known(answer) else 1
+        case _:
+            source = quote(options.arguments[0], safe="")
+            answer = ask(path, "POST", f"/{options.command}?source={source}")
+            told = iter([answer["message"]])
+    if options.get("output") == "json":
+        told = iter([orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode()])
+    out.writelines(f"{line}\n" for line in told)
+    return status
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(os.fspath(self._path))
+
+
+def ask(path: Path, method: str, target: str) -> dict[str, Any]:
+    """What the program behind the socket answers.
+
+    :raises CommandError: nobody answers there, or with a refusal.
+    """
+    connection = _Connection(path)
+    try:
+        connection.request(method, target)
+        answer = orjson.loads(connection.getresponse().read())
+    except PermissionError:
+        raise CommandError(f"{path} is another user's: ask as the one who runs it") from None
+    except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise CommandError(
+            f"no service-reflector answers on {path} ({why}): is it running, as this user, and"
+            " with this --admin-socket?"
+        ) from None
+    finally:
+        connection.close()
+    if "error" in answer:
+        raise CommandError(answer["error"])
+    found: dict[str, Any] = answer
+    return found
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns as kubectl prints them; one that is empty but for its header is left out."""
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    for cells in zip(*columns, strict=True):
+        line = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        yield "   ".join(line).rstrip()
+
+
+def status_text(status: Json) -> Iterator[str]:
+    """The lines of ``service-reflector status``."""
+    problem = status["host"]["problem"]
+    yield f"service-reflector {status['version']}: {problem or 'the host is listed'}"
+    yield ""
+    if not status["sources"]:
+        yield "No sources."
+    else:
+        header = ("SOURCE", "STATE", "SERVICES", *map(str.upper, _COLUMNS), "OTHER", "HELD")
+        rows = [_source_row(source) for source in status["sources"]]
+        yield from table([(*header, "HEARD", "LOCATION", "REASON"), *rows])
+    yield from (f"! {problem}" for problem in status["problems"])
+    if mirrors := status["mirrors"]:
+        yield ""
+        rows = [_mirror_row(m) for m in sorted(mirrors, key=lambda m: m["state"] == "Mirrored")]
+        yield from table([("NAMESPACE", "NAME", "SOURCE", "SOURCE-KEY", "STATE", "REASON"), *rows])
+
+
+def _source_row(source: Json) -> tuple[str, ...]:
+    states = source["mirrors"]
+    others = sum(count for state, count in states.items() if state not in _COLUMNS)
+    heard = source.get("heard_seconds_ago")
+    return (
+        source["name"],
+        source["state"],
+        str(source.get("services", "-")),
+        *(str(states.get(state, 0)) for state in _COLUMNS),
+        str(others),
+        str(source.get("held", 0)),
+        "never" if heard is None else f"{heard:.0f}s ago",
+        source["location"],
+        source["reason"],
+    )
+
+
+def _mirror_row(mirror: Json) -> tuple[str, ...]:
+    namespace, _, name = mirror["key"].partition("/")
+    key = mirror["source_key"] if mirror["source_key"] != mirror["key"] else ""
+    return (namespace, name, mirror["source"], key, mirror["state"], mirror["reason"])
+
+
+def is_known(told: Json) -> bool:
+    """Whether there is anything to explain."""
+    return bool(told["claims"]) or told["host"]["service"] != "absent"
+
+
+def explain_text(told: Json) -> Iterator[str]:
+    """The lines of ``service-reflector explain``."""
+    if not is_known(told):
+        yield f"Nobody exports {told['key']}, and the host does not have it."
+        return
+    owner = f"mirrored from {told['owner']}" if told["owner"] else "not mirrored"
+    yield f"{told['key']}: {owner}"
+    yield f"  because {told['verdict']}"
+    yield f"  in the host: {_host_text(told['host'])}"
+    if told["claims"]:
+        yield ""
+        header = ("SOURCE", "SERVICE", "LISTED", "STATE", "REASON")
+        rows = [
+            (c["source"], c["source_key"], "yes" if c["synced"] else "no", c["state"], c["reason"])
+            for c in told["claims"]
+        ]
+        yield from table([header, *rows])
+    if told["next"]:
+        yield ""
+        yield "To be done:"
+        yield from (f"  {what}" for what in told["next"])
+    if told["changes"]:
+        yield ""
+        yield "Done lately:"
+        yield from (f"  {change['time']}  {change['what']}" for change in told["changes"])
+    if delays := told["delays"]:
+        last, middle, worst = delays[-1], statistics.median(delays), max(delays)
+        yield ""
+        yield (
+            "From the source's event to the written mirror:"
+            f" {last:.3f} s at last, {middle:.3f} s in the middle, {worst:.3f} s at worst"
+        )
+
+
+def _host_text(host: Json) -> str:
+    if not host["namespace"]:
+        return "not even its namespace"
+    match host["service"]:
+        case "absent":
+            return "nothing"
+        case "foreign":
+            return "a Service that service-reflector did not create"
+        case _:
+            address = f", {host['cluster_ip']}" if host.get("cluster_ip") else ""
+            return f"a mirror of {host.get('source_key')} from {host.get('source')}{address}"
