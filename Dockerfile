@@ -23,7 +23,7 @@ ENV PATH=/opt/service-reflector/bin:$PATH
 # count in whole seconds: so it is not made where they are installed.
 RUN python -c "from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))" \
  && test -s "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/twisted/plugins/dropin.cache" \
- && install -d -o 65532 -g 65532 /var/lib/service-reflector
+ && install -d -o 65532 -g 65532 /var/lib/service-reflector /run/service-reflector
 # Where emitter.local.config/ comes into being when there is no --emitter.cert-dir.
 WORKDIR /var/lib/service-reflector
 # As numbers: Kubernetes cannot tell otherwise that it is not root.

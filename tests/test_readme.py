@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.clusters import eventually
+from e2e.clusters import Cluster, eventually, run_emitter, run_reflector
 
 from servicereflector.options import ALIASES, FLAGS, Flag
 from servicereflector.testing.binaries import Binaries
@@ -51,10 +51,56 @@ def test_its_links_lead_somewhere() -> None:
         assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
+@pytest.mark.parametrize(
+    "path",
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("manifests/*.yaml")],
+    ids=lambda path: path.name,
+)
+def test_flags_that_documents_speak_of_are_flags(path: Path) -> None:
+    known = {flag.name for flag in FLAGS}
+    found = set(re.findall(r"--((?:reflector|emitter)\.[a-z0-9.-]*[a-z0-9])", path.read_text()))
+    assert found <= known
+
+
 def test_its_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`?make ([a-z]+)", README):
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_asking_the_running_program(envtest_binaries: Binaries, tmp_path: Path) -> None:
+    """The commands find its socket by themselves."""
+    with (
+        ApiServer(service_cluster_ip_range="10.1.0.0/16", binaries=envtest_binaries) as one,
+        ApiServer(service_cluster_ip_range="10.2.0.0/16", binaries=envtest_binaries) as two,
+    ):
+        east, west = Cluster(one), Cluster(two)
+        east.export("default/cart", "10.9.0.1")
+        socket = f"--admin-socket={tmp_path}/emitter.sock"
+        emitter, url = run_emitter(tmp_path, east, socket)
+        runtime = tmp_path / "run"
+        flags = (
+            f"--source-api=east={url}",
+            f"--admin-socket={runtime}/service-reflector/admin.sock",
+        )
+        reflector = run_reflector(tmp_path, west, *flags)
+        try:
+            eventually("the mirror", lambda: west.ips("default/cart") == ["10.9.0.1"])
+            environ = {"XDG_RUNTIME_DIR": str(runtime), "KUBECONFIG": str(two.kubeconfig())}
+            told = run(as_module(block("service-reflector status")), tmp_path, **environ)
+            assert re.search(r"^east +Synced +1 +1 +0", told, re.M)
+            assert "default/cart: mirrored from east" in told
+            plan = block("service-reflector plan").replace("http://10.1.2.3:8080", url)
+            told = run(as_module(plan), tmp_path, **environ)
+            assert told == "Nothing to do: the host is as it should be.\n"
+        finally:
+            reflector.kill()
+            emitter.kill()
+
+
+def as_module(script: str) -> str:
+    """Without the command's being on the path."""
+    return re.sub("^service-reflector", f"{sys.executable} -m servicereflector", script, flags=re.M)
 
 
 def run(script: str, tmp_path: Path, **environ: str) -> str:
