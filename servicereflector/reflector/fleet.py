@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from ..kube.objects import split_key
 from ..mirror.breaker import Breaker
@@ -19,6 +20,8 @@ class Fleet:
     """
     :ivar sources: in configured order, which decides between those that start together.
     """
+
+    log = Logger()
 
     def __init__(self, clock: IReactorTime, host: Host, policy: Policy) -> None:
         self.sources: tuple[Source, ...] = ()
@@ -67,7 +70,16 @@ class Fleet:
                 source.reviewed = source.services.epoch
                 mirrors = self.mirrors_of(source)
                 missing = [key for key in mirrors if not self._wanted(key)]
-                self.breaker.listed(source.name, mirrors, missing, now)
+                if self.breaker.listed(source.name, mirrors, missing, now):
+                    self.log.warn(
+                        "the list of source {source} lacks {missing} of its {mirrors} mirrors:"
+                        " their deletion is held for {hold:g} s, or until service-reflector"
+                        " release {source}",
+                        source=source.name,
+                        missing=len(missing),
+                        mirrors=len(mirrors),
+                        hold=self._policy.limits.hold,
+                    )
         return list(self.breaker.due(now))
 
     def mirrors_of(self, source: Source) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from twisted.application.service import MultiService
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from ..kube.resources import ENDPOINTS, SERVICES
 from ..listwatch.informer import Api, Informer
@@ -37,6 +38,13 @@ class SourceSettings:
     patience: Patience = field(default_factory=Patience)
 
 
+_TOLD = {
+    Freshness.FRESH: "is heard again",
+    Freshness.STALE: "has been silent for {:.0f} s: its endpoints count as not ready",
+    Freshness.REMOVED: "has been silent for {:.0f} s: its endpoints are withdrawn",
+}
+
+
 class Follow(Protocol):
     """Makes an Informer that belongs to a parent; see :class:`Informer`."""
 
@@ -57,6 +65,7 @@ class Follow(Protocol):
 
 class SourceFollower(MultiService):
     """
+    :ivar silence: whether it is heard.
     :ivar source: its stores, for the controller.
     :ivar settings: as they were given.
     :param follow: makes an Informer.
@@ -64,6 +73,8 @@ class SourceFollower(MultiService):
     :param silent: called when the source has fallen silent, or is heard again.
     :param selector: what all sources are asked with.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -90,8 +101,10 @@ class SourceFollower(MultiService):
         self._selector = selector if settings.selector is None else settings.selector
         self._reactor = reactor
         self._informers: dict[Informer, float] = {}
-        timing = timing or Timing()
-        self._timing = replace(timing, idle=settings.patience.idle(timing.idle))
+        timing, patience = timing or Timing(), settings.patience
+        self._timing = replace(
+            timing, idle=patience.idle(timing.idle), relist=patience.idle(timing.relist)
+        )
         self.silence = SilenceWatch(
             reactor,
             settings.patience,
@@ -155,5 +168,11 @@ class SourceFollower(MultiService):
         ]
 
     def _freshness_changed(self, freshness: Freshness) -> None:
+        level = self.log.info if freshness is Freshness.FRESH else self.log.warn
+        level(
+            "source {source} {what}",
+            source=self.settings.name,
+            what=_TOLD[freshness].format(self.silence.silent()),
+        )
         self.source.freshness = freshness
         self._silent(self.source)

@@ -35,6 +35,12 @@ _NOTEWORTHY = {
     State.WITHDRAWN: ("Stale", "source {!r}: {}"),
 }
 
+#: All mirrors of a source have these together, which one line about the source tells.
+_QUIET_TO_LEAVE = (State.HELD, State.STALE, State.WITHDRAWN)
+
+#: Pending is what nearly every new Service is for a moment.
+_QUIET = (State.PENDING, *_QUIET_TO_LEAVE)
+
 
 class Statuses(dict[str, dict[str, Status]]):
     """By key, the status by the name of the source."""
@@ -53,9 +59,9 @@ class Statuses(dict[str, dict[str, Status]]):
         else:
             self.pop(key, None)
         for source, status in statuses.items():
-            if before.get(source) != status:
-                # Pending is what nearly every new Service is for a moment.
-                level = self.log.debug if status.state is State.PENDING else self.log.info
+            if (former := before.get(source)) != status:
+                quiet = status.state in _QUIET or (former and former.state in _QUIET_TO_LEAVE)
+                level = self.log.debug if quiet else self.log.info
                 level(
                     "{key} of {source}: {state}{reason}",
                     key=key,
