@@ -10,22 +10,20 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from twisted.application.service import IService, MultiService
-from twisted.internet.ssl import CertificateOptions
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
-from twisted.web.resource import IResource
 
 from .client.connection import ConfigError
 from .client.credentials import Credentials
-from .emitter.tls import Pair, TlsError, choose_by_name, self_signed, server_options
-from .ops.sockets import BindError, SocketService, bind
+from .doors import Door, blaming, emitter_doors, open_doors
+from .emitter.tls import TlsError
+from .ops.sockets import BindError
 from .options import ReflectorOptions
 
 if TYPE_CHECKING:
@@ -90,15 +88,6 @@ def _refuse(message: str) -> NoReturn:
     sys.exit(1)
 
 
-@contextmanager
-def _blaming(flag: str) -> Iterator[None]:
-    """What goes wrong within begins with the flag that it comes from."""
-    try:
-        yield
-    except (BindError, ConfigError, TlsError) as error:
-        raise type(error)(f"{flag}: {error}") from None
-
-
 def makeService(options: Options) -> IService:
     """Called by twistd; what is wrong ends the process with one line and status 1."""
     from twisted.internet import reactor as installed
@@ -148,10 +137,10 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     streams = program.read_api.stats if program.read_api is not None else None
     collector = ProgramCollector(reactor, program.informers, streams, program.controller)
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
-    doors = [_Door("--listen", options["listen"], health.app.resource())]
+    doors = [Door("--listen", options["listen"], health.app.resource())]
     if program.read_api is not None:
-        doors += _emitter_doors(options, program.read_api.app.resource())
-    _open(doors, reactor, service)
+        doors += emitter_doors(options, program.read_api.app.resource())
+    open_doors(doors, reactor, service)
     return service
 
 
@@ -166,7 +155,7 @@ def _host(options: ReflectorOptions, reactor: Reactor) -> Credentials:
     from .client.config import find_host
 
     path = options["kubeconfig"]
-    with _blaming("--kubeconfig") if path else nullcontext():
+    with blaming("--kubeconfig") if path else nullcontext():
         location = find_host(path, os.environ)
     return Credentials(location.load, clock=reactor)
 
@@ -197,7 +186,7 @@ def _source_directory(
     from .sourcedir import SourceDirectory, check
 
     directory = Path(options["reflector.source-dir"])
-    with _blaming("--reflector.source-dir"):
+    with blaming("--reflector.source-dir"):
         check(directory)
     return SourceDirectory(reactor, directory, sourcing.files_changed)
 
@@ -265,62 +254,6 @@ def _policy(options: ReflectorOptions) -> Policy:
             options["reflector.max-delete-fraction"], hold=options["reflector.delete-hold"]
         ),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Door:
-    """What is to be served, where, and the flag that says so."""
-
-    flag: str
-    address: tuple[str, int]
-    resource: IResource
-    tls: CertificateOptions | None = None
-
-
-def _open(doors: Sequence[_Door], reactor: Reactor, parent: MultiService) -> None:
-    """Open all sockets, or none."""
-    with ExitStack() as opened:
-        for door in doors:
-            with _blaming(door.flag):
-                listening = opened.enter_context(bind(*door.address))
-            service = SocketService(reactor, listening, door.resource, door.tls)
-            service.setServiceParent(parent)
-        opened.pop_all()
-
-
-def _emitter_doors(options: ReflectorOptions, resource: IResource) -> Iterator[_Door]:
-    if port := options["emitter.insecure-port"]:
-        address = (options["emitter.insecure-bind-address"], port)
-        yield _Door("--emitter.insecure-port", address, resource)
-    if port := options["emitter.secure-port"]:
-        address = (options["emitter.bind-address"], port)
-        yield _Door("--emitter.secure-port", address, resource, _tls(options))
-    if options["emitter.http2-max-streams-per-connection"]:
-        Logger().info("--emitter.http2-max-streams-per-connection is ignored: HTTP/1.1 is spoken")
-
-
-def _tls(options: ReflectorOptions) -> CertificateOptions:
-    def load(pair: Pair) -> CertificateOptions:
-        return server_options(
-            pair,
-            min_version=options["emitter.tls-min-version"],
-            cipher_suites=options["emitter.tls-cipher-suites"],
-        )
-
-    certificate, key = options["emitter.tls-cert-file"], options["emitter.tls-private-key-file"]
-    with _blaming("--emitter.tls-cert-file" if certificate else "--emitter.cert-dir"):
-        default = load(
-            Pair(Path(certificate), Path(key))
-            if certificate
-            else self_signed(Path(options["emitter.cert-dir"]))
-        )
-    with _blaming("--emitter.tls-sni-cert-key"):
-        pairs = [
-            Pair(Path(named.certificate), Path(named.key), named.domains)
-            for named in options["emitter.tls-sni-cert-key"]
-        ]
-        choose_by_name(default, [(pair, load(pair)) for pair in pairs])
-    return default
 
 
 class GracefulService(MultiService):

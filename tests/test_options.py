@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from twisted.python import usage
 
 import servicereflector
+from servicereflector.flagtable import ALIASES, FLAGS, NamedPair, SourceFlag
 from servicereflector.kube.selectors import parse_labels
 from servicereflector.mirror.policy import EndpointsApi
-from servicereflector.options import ALIASES, FLAGS, NamedPair, ReflectorOptions, SourceFlag
+from servicereflector.options import ReflectorOptions
 
 TRUE = ("1", "t", "T", "TRUE", "true", "True")
 FALSE = ("0", "f", "F", "FALSE", "false", "False")

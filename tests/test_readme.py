@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from e2e.clusters import Cluster, eventually, run_emitter, run_reflector
 
-from servicereflector.options import ALIASES, FLAGS, Flag
+from servicereflector.flags import Flag
+from servicereflector.flagtable import ALIASES, FLAGS
 from servicereflector.testing.binaries import Binaries
 from servicereflector.testing.envtest import ApiServer
 from servicereflector.testing.processes import Process

@@ -1,0 +1,316 @@
+"""Every flag of the program, and what makes a value of its text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .client.connection import ConfigError, parse_url
+from .emitter.tls import check_suites
+from .flags import (
+    Flag,
+    address,
+    boolean,
+    count,
+    duration,
+    fraction,
+    glob,
+    named_value,
+    one_of,
+    per_source,
+    port,
+    silence,
+)
+from .kube.selectors import LabelSelector, SelectorError, parse_labels
+from .mirror.naming import name_template, namespace_template
+from .mirror.policy import EndpointsApi
+
+LOG_LEVELS = ("all", "debug", "info", "warn", "error", "none")
+LOG_FORMATS = ("json", "text")
+ENDPOINTS_APIS = tuple(api.value for api in EndpointsApi)
+TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
+
+
+def _selector(text: str) -> LabelSelector:
+    try:
+        return parse_labels(text)
+    except SelectorError as error:
+        raise ValueError(f"{text!r} is no label selector: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFlag:
+    """``[NAME=]LOCATION``; the name is ``""`` where none is given."""
+
+    name: str
+    location: str
+
+
+def _named(text: str) -> SourceFlag:
+    """A name never holds what a URL or path does, so a ``=`` further on belongs to the location."""
+    name, equals, location = text.partition("=")
+    if equals and not set(name) & set("/:?&"):
+        if not name or not location:
+            raise ValueError(f"{text!r} is not of the form [NAME=]LOCATION")
+        return SourceFlag(name, location)
+    return SourceFlag("", text)
+
+
+def _url(text: str) -> SourceFlag:
+    source = _named(text)
+    try:
+        return SourceFlag(source.name, parse_url(source.location))
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPair:
+    """A certificate and key for the domains that they serve; none means the certificate's own."""
+
+    certificate: str
+    key: str
+    domains: tuple[str, ...] = ()
+
+
+def _suite(text: str) -> str:
+    check_suites([text])
+    return text
+
+
+def _pair(text: str) -> NamedPair:
+    files, _, domains = text.partition(":")
+    certificate, comma, key = files.partition(",")
+    if not (certificate and comma and key):
+        raise ValueError(f"{text!r} is not of the form cert.pem,key.pem[:domain,…]")
+    return NamedPair(certificate, key, tuple(d.strip() for d in domains.split(",") if d.strip()))
+
+
+def _endpoints_api(text: str) -> EndpointsApi:
+    return EndpointsApi(one_of(ENDPOINTS_APIS)(text))
+
+
+FLAGS = (
+    Flag(
+        "kubeconfig",
+        "",
+        "The host cluster. Default: in-cluster credentials, else $KUBECONFIG, else ~/.kube/config.",
+    ),
+    Flag(
+        "admin-socket",
+        "",
+        "The Unix socket of the commands status, explain, release and forget. Default: "
+        "/run/service-reflector/admin.sock where that directory is, else one of the user's own.",
+    ),
+    Flag("namespace", "", "Limit both roles to one namespace. Default: all."),
+    Flag("listen", ":9090", "Where health and metrics are served.", address),
+    Flag("log-level", "info", f"One of {', '.join(LOG_LEVELS)}.", one_of(LOG_LEVELS)),
+    Flag(
+        "log-format",
+        "",
+        "json or text. Default: text in a terminal, else json.",
+        one_of(("", *LOG_FORMATS)),
+    ),
+    Flag("version", "false", "Print the version and exit.", boolean, boolean=True),
+    Flag("emitter", "true", "Run the Emitter.", boolean, boolean=True),
+    Flag("reflector", "true", "Run the Reflector.", boolean, boolean=True),
+    Flag(
+        "emitter.selector",
+        "",
+        "Label selector of what is emitted. Default: everything.",
+        _selector,
+    ),
+    Flag("emitter.bind-address", "0.0.0.0", "Address of the HTTPS port."),
+    Flag("emitter.secure-port", "6443", "HTTPS port; 0 turns it off.", port),
+    Flag("emitter.insecure-bind-address", "0.0.0.0", "Address of the HTTP port."),
+    Flag("emitter.insecure-port", "8080", "HTTP port; 0 turns it off.", port),
+    Flag("emitter.tls-cert-file", "", "Certificate, with its chain, for HTTPS."),
+    Flag("emitter.tls-private-key-file", "", "Private key of --emitter.tls-cert-file."),
+    Flag(
+        "emitter.cert-dir",
+        "emitter.local.config/certificates",
+        "Where a self-signed pair, emitter.crt and emitter.key, is made and kept if no "
+        "certificate is given.",
+    ),
+    Flag(
+        "emitter.tls-min-version",
+        "VersionTLS12",
+        f"Oldest TLS version taken: one of {', '.join(TLS_VERSIONS)}; those before 1.2 mean 1.2.",
+        one_of(("", *TLS_VERSIONS)),
+    ),
+    Flag(
+        "emitter.tls-cipher-suites",
+        "",
+        "Cipher suites up to TLS 1.2, by their IANA names. Default: Twisted's choice.",
+        _suite,
+        many=True,
+    ),
+    Flag(
+        "emitter.tls-sni-cert-key",
+        "",
+        "cert.pem,key.pem[:domain,…] for clients that ask for one of the domains. Repeatable.",
+        _pair,
+        many=True,
+        split=False,
+    ),
+    Flag(
+        "emitter.http2-max-streams-per-connection",
+        "0",
+        "Taken for compatibility, without effect: the Emitter speaks HTTP/1.1.",
+        count,
+    ),
+    Flag(
+        "reflector.selector",
+        "",
+        "Label selector asked of the sources. Default: everything.",
+        _selector,
+    ),
+    Flag(
+        "reflector.source-api",
+        "",
+        "A source: [NAME=]URL of an Emitter. Repeatable; also --source-api.",
+        _url,
+        many=True,
+    ),
+    Flag(
+        "reflector.source-kubeconfig",
+        "",
+        "A source: [NAME=]PATH of a kubeconfig. Repeatable; also --source-kubeconfig.",
+        _named,
+        many=True,
+    ),
+    Flag(
+        "reflector.source-dir",
+        "",
+        "A directory with a file for each source: a kubeconfig, a URL, or a mapping of url or "
+        "kubeconfig, selector, stale-after and remove-after. The file's name is the source's. "
+        "Changes are picked up within seconds.",
+    ),
+    Flag(
+        "reflector.source-selector",
+        "",
+        "NAME=SELECTOR: the label selector asked of that source, in place of "
+        "--reflector.selector. Repeatable.",
+        named_value(_selector),
+        many=True,
+        split=False,
+    ),
+    Flag(
+        "reflector.stale-after",
+        "",
+        "[NAME=]DURATION of a source's silence after which the endpoints of its mirrors count as "
+        "not ready, such as 5m. Default: never. Repeatable.",
+        per_source(silence),
+        many=True,
+    ),
+    Flag(
+        "reflector.remove-after",
+        "",
+        "[NAME=]DURATION of a source's silence after which the endpoints of its mirrors are "
+        "withdrawn, or another source that exports them takes them over. Default: never. "
+        "Repeatable.",
+        per_source(silence),
+        many=True,
+    ),
+    Flag(
+        "reflector.max-delete-fraction",
+        "0.5",
+        "Where one list of a source lacks more than this part of its mirrors, from 10 mirrors up, "
+        "the deletions are held; 1 never holds.",
+        fraction,
+    ),
+    Flag(
+        "reflector.delete-hold",
+        "5m",
+        "For how long, while the source keeps to its answer; service-reflector release SOURCE "
+        "ends it at once.",
+        duration,
+    ),
+    Flag(
+        "reflector.namespaces",
+        "",
+        "Globs of the sources' namespaces that are mirrored. Default: all.",
+        glob,
+        many=True,
+    ),
+    Flag(
+        "reflector.deny-namespaces",
+        "",
+        "Globs of namespaces that are neither mirrored nor mirrored into.",
+        glob,
+        many=True,
+    ),
+    Flag(
+        "reflector.create-namespaces",
+        "true",
+        "Create the namespaces that the host lacks.",
+        boolean,
+        boolean=True,
+    ),
+    Flag(
+        "reflector.delete-namespaces",
+        "false",
+        "Delete namespaces that the program created, once nothing is mirrored into them and "
+        "nothing else is in them. Needs manifests/delete-namespaces.yaml.",
+        boolean,
+        boolean=True,
+    ),
+    Flag(
+        "reflector.name-template",
+        "{name}",
+        "What a mirror is called, of {name}, {namespace} and {source}.",
+        name_template,
+    ),
+    Flag(
+        "reflector.namespace-template",
+        "{namespace}",
+        "The namespace of a mirror, of the same.",
+        namespace_template,
+    ),
+    Flag(
+        "reflector.ignored-labels",
+        "",
+        "Globs of labels that are not copied, beside those that other tools go by.",
+        glob,
+        many=True,
+    ),
+    Flag(
+        "reflector.ignored-annotations",
+        "",
+        "The same of annotations.",
+        glob,
+        many=True,
+    ),
+    Flag(
+        "reflector.prune",
+        "false",
+        "Delete the mirrors of sources that are no longer configured.",
+        boolean,
+        boolean=True,
+    ),
+    Flag(
+        "reflector.endpoints-api",
+        EndpointsApi.BOTH.value,
+        f"Where a mirror's addresses are written: one of {', '.join(ENDPOINTS_APIS)}; Endpoints "
+        "alone where the host has no discovery.k8s.io/v1.",
+        _endpoints_api,
+    ),
+    Flag(
+        "reflector.external-names",
+        "true",
+        "Mirror Services of the type ExternalName.",
+        boolean,
+        boolean=True,
+    ),
+    Flag(
+        "reflector.hints",
+        "false",
+        "Copy the zone hints of EndpointSlices: for clusters that share their zones.",
+        boolean,
+        boolean=True,
+    ),
+)
+
+ALIASES = {
+    "source-api": "reflector.source-api",
+    "source-kubeconfig": "reflector.source-kubeconfig",
+}
