@@ -15,6 +15,7 @@ import orjson
 from twisted.python import usage
 
 from .flags import Flag, FlagOptions, one_of
+from .kube.printing import human_duration
 from .ops.admin import default_path
 
 #: Seconds within which the program answers.
@@ -33,6 +34,9 @@ SHORTS = {"-o": "--output"}
 #: States that have a column of their own among the sources.
 _COLUMNS = ("Mirrored", "Pending", "Standby", "Conflict")
 
+#: The verdict on a name that is not there, as mirror.ownership words it.
+_NOBODY = "no source exports it"
+
 Json = Mapping[str, Any]
 
 
@@ -43,7 +47,7 @@ class CommandError(Exception):
 class _CommandOptions(FlagOptions):
     """Flags before or behind the arguments.
 
-    :ivar arguments: what is no flag.
+    :ivar arguments: what is no flag, and all that is behind ``--``.
     """
 
     command: ClassVar[str]
@@ -61,9 +65,15 @@ class _CommandOptions(FlagOptions):
         rest, flags = list(options or ()), []
         while rest:
             argument = rest.pop(0)
+            if argument == "--":
+                self.arguments += rest
+                break
             if not argument.startswith("-"):
                 self.arguments.append(argument)
                 continue
+            short, value = argument[:2], argument[2:]
+            if short in self.shorts and value:  # -ojson, -o=json
+                argument = f"{self.shorts[short]}={value.removeprefix('=')}"
             flags.append(argument)
             valued = {f"--{flag.name}" for flag in self.flags} | self.shorts.keys()
             if argument in valued:
@@ -73,6 +83,9 @@ class _CommandOptions(FlagOptions):
 
     def postOptions(self) -> None:
         super().postOptions()
+        if not self["admin-socket"] and self.parent is not None:
+            # The program has the flag, too: it counts wherever it stands.
+            self["admin-socket"] = self.parent.get("admin-socket", "")
         if len(self.arguments) != len(self.names):
             told = " ".join((self.command, *self.names))
             raise usage.UsageError(f"say: service-reflector {told}")
@@ -141,7 +154,7 @@ def run(options: FlagOptions, out: TextIO, err: TextIO) -> int:
     try:
         return _run(options, path, out)
     except CommandError as error:
-        err.write(f"service-reflector: {error}\n")
+        err.write(f"service-reflector: {printable(str(error))}\n")
         return 1
 
 
@@ -154,17 +167,37 @@ def _run(options: _CommandOptions, path: Path, out: TextIO) -> int:
             told = status_text(answer)
         case ExplainOptions():
             namespace, _, name = options.arguments[0].partition("/")
-            answer = ask(path, "GET", f"/explain/{quote(namespace)}/{quote(name)}")
+            answer = ask(path, "GET", f"/explain/{_quoted(namespace)}/{_quoted(name)}")
             told = explain_text(answer)
             status = 0 if is_known(answer) else 1
         case _:
-            source = quote(options.arguments[0], safe="")
+            source = _quoted(options.arguments[0])
             answer = ask(path, "POST", f"/{options.command}?source={source}")
-            told = iter([answer["message"]])
+            told = iter([answer.get("message", "")])
+    told = map(printable, told)
     if options.get("output") == "json":
         told = iter([orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode()])
-    out.writelines(f"{line}\n" for line in told)
+    _write(out, "".join(f"{line}\n" for line in told))
     return status
+
+
+def _write(out: TextIO, text: str) -> None:
+    encoding = out.encoding or "utf-8"
+    try:
+        out.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        out.flush()
+    except BrokenPipeError:
+        # As head has it. Python would try once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="", errors="replace")
+
+
+def printable(text: str) -> str:
+    """The text in one line, without a terminal's codes: other clusters have a say in it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -199,15 +232,18 @@ def ask(path: Path, method: str, target: str) -> dict[str, Any]:
         ) from None
     finally:
         connection.close()
+    if not isinstance(answer, dict):
+        raise CommandError(f"what answers on {path} is no service-reflector")
     if "error" in answer:
-        raise CommandError(answer["error"])
+        raise CommandError(" ".join(str(answer["error"]).split()))
     found: dict[str, Any] = answer
     return found
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Columns as kubectl prints them; one that is empty but for its header is left out."""
-    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    shown = [[printable(cell) for cell in row] for row in rows]
+    columns = [column for column in zip(*shown, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
     for cells in zip(*columns, strict=True):
         line = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
@@ -216,76 +252,79 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def status_text(status: Json) -> Iterator[str]:
     """The lines of ``service-reflector status``."""
-    problem = status["host"]["problem"]
-    yield f"service-reflector {status['version']}: {problem or 'the host is listed'}"
+    problem = status.get("host", {}).get("problem")
+    yield f"service-reflector {status.get('version', '')}: {problem or 'the host is listed'}"
     yield ""
-    if not status["sources"]:
+    if not status.get("sources"):
         yield "No sources."
     else:
         header = ("SOURCE", "STATE", "SERVICES", *map(str.upper, _COLUMNS), "OTHER", "HELD")
         rows = [_source_row(source) for source in status["sources"]]
         yield from table([(*header, "HEARD", "LOCATION", "REASON"), *rows])
-    yield from (f"! {problem}" for problem in status["problems"])
-    if mirrors := status["mirrors"]:
+    yield from (f"! {problem}" for problem in status.get("problems", ()))
+    if mirrors := status.get("mirrors"):
         yield ""
-        rows = [_mirror_row(m) for m in sorted(mirrors, key=lambda m: m["state"] == "Mirrored")]
+        rows = [_mirror_row(m) for m in sorted(mirrors, key=lambda m: m.get("state") == "Mirrored")]
         yield from table([("NAMESPACE", "NAME", "SOURCE", "SOURCE-KEY", "STATE", "REASON"), *rows])
 
 
 def _source_row(source: Json) -> tuple[str, ...]:
-    states = source["mirrors"]
-    others = sum(count for state, count in states.items() if state not in _COLUMNS)
+    states = source.get("mirrors", {})
+    # Those that are held have a column of their own.
+    others = sum(count for state, count in states.items() if state not in (*_COLUMNS, "Held"))
+    held, until = str(source.get("held", states.get("Held", 0))), source.get("held_until_seconds")
     heard = source.get("heard_seconds_ago")
     return (
-        source["name"],
-        source["state"],
+        source.get("name", ""),
+        source.get("state", ""),
         str(source.get("services", "-")),
         *(str(states.get(state, 0)) for state in _COLUMNS),
         str(others),
-        str(source.get("held", 0)),
-        "never" if heard is None else f"{heard:.0f}s ago",
-        source["location"],
-        source["reason"],
+        held if until is None else f"{held} ({human_duration(until)} left)",
+        "never" if heard is None else f"{human_duration(heard)} ago",
+        source.get("location", ""),
+        source.get("reason", ""),
     )
 
 
 def _mirror_row(mirror: Json) -> tuple[str, ...]:
-    namespace, _, name = mirror["key"].partition("/")
-    key = mirror["source_key"] if mirror["source_key"] != mirror["key"] else ""
-    return (namespace, name, mirror["source"], key, mirror["state"], mirror["reason"])
+    key = mirror.get("key", "")
+    namespace, _, name = key.partition("/")
+    theirs = mirror.get("source_key", key)
+    told = (mirror.get(member, "") for member in ("state", "reason"))
+    return (namespace, name, mirror.get("source", ""), theirs if theirs != key else "", *told)
 
 
 def is_known(told: Json) -> bool:
     """Whether there is anything to explain."""
-    return bool(told["claims"]) or told["host"]["service"] != "absent"
+    return bool(told.get("claims")) or told.get("host", {}).get("service", "absent") != "absent"
 
 
 def explain_text(told: Json) -> Iterator[str]:
     """The lines of ``service-reflector explain``."""
+    key, owner = told.get("key", ""), told.get("owner")
     if not is_known(told):
-        yield f"Nobody exports {told['key']}, and the host does not have it."
+        verdict = told.get("verdict", "")
+        # Before the host is listed, nothing is known of any name.
+        but = f" ({verdict})" if verdict not in ("", _NOBODY) else ""
+        yield f"Nobody exports {key}, and the host does not have it{but}."
         return
-    owner = f"mirrored from {told['owner']}" if told["owner"] else "not mirrored"
-    yield f"{told['key']}: {owner}"
-    yield f"  because {told['verdict']}"
-    yield f"  in the host: {_host_text(told['host'])}"
-    if told["claims"]:
+    yield f"{key}: {f'mirrored from {owner}' if owner else 'not mirrored'}"
+    yield f"  because {told.get('verdict', '')}"
+    yield f"  in the host: {_host_text(told.get('host', {}))}"
+    if claims := told.get("claims"):
         yield ""
         header = ("SOURCE", "SERVICE", "LISTED", "STATE", "REASON")
-        rows = [
-            (c["source"], c["source_key"], "yes" if c["synced"] else "no", c["state"], c["reason"])
-            for c in told["claims"]
-        ]
-        yield from table([header, *rows])
-    if told["next"]:
+        yield from table([header, *map(_claim_row, claims)])
+    if actions := told.get("next"):
         yield ""
         yield "To be done:"
-        yield from (f"  {what}" for what in told["next"])
-    if told["changes"]:
+        yield from (f"  {what}" for what in actions)
+    if changes := told.get("changes"):
         yield ""
         yield "Done lately:"
-        yield from (f"  {change['time']}  {change['what']}" for change in told["changes"])
-    if delays := told["delays"]:
+        yield from (f"  {change.get('time', '')}  {change.get('what', '')}" for change in changes)
+    if delays := told.get("delays"):
         last, middle, worst = delays[-1], statistics.median(delays), max(delays)
         yield ""
         yield (
@@ -294,10 +333,17 @@ def explain_text(told: Json) -> Iterator[str]:
         )
 
 
+def _claim_row(claim: Json) -> tuple[str, ...]:
+    source, key, state, reason = (
+        claim.get(member, "") for member in ("source", "source_key", "state", "reason")
+    )
+    return (source, key, "yes" if claim.get("synced") else "no", state, reason)
+
+
 def _host_text(host: Json) -> str:
-    if not host["namespace"]:
+    if not host.get("namespace", True):
         return "not even its namespace"
-    match host["service"]:
+    match host.get("service", "absent"):
         case "absent":
             return "nothing"
         case "foreign":

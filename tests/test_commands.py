@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 import pytest
 import pytest_twisted
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -152,13 +154,25 @@ def test_what_the_commands_print(program: Program, path: Path) -> Any:
         ),
         (("release", "http://a.example:80/b?c&d", flag), (0, "2 go\n", "")),
         (("forget", flag, "east"), (1, "", "service-reflector: source 'east' is configured\n")),
+        # The program has the flag as well: it may stand before the command.
+        ((flag, "release", "--", "-a"), (0, "2 go\n", "")),
+        (("release", flag, "no\udcffutf-8"), (0, "2 go\n", "")),
     ):
         answer = yield deferToThread(carry_out, *arguments)
         assert answer == expected
-    assert program.asked == ["shop/cart", "shop/nothing", "release http://a.example:80/b?c&d"]
+    assert program.asked == [
+        "shop/cart",
+        "shop/nothing",
+        "release http://a.example:80/b?c&d",
+        "release -a",
+        "release no?utf-8",
+    ]
 
 
-@pytest.mark.parametrize("short", [["-o", "json"], ["--output=json"], ["--output", "json"]])
+@pytest.mark.parametrize(
+    "short",
+    [["-o", "json"], ["-ojson"], ["-o=json"], ["--output=json"], ["--output", "json"]],
+)
 @pytest_twisted.inlineCallbacks
 def test_json(program: Program, path: Path, short: list[str]) -> Any:
     status, out, _ = yield deferToThread(carry_out, "status", *short, f"--admin-socket={path}")
@@ -205,15 +219,25 @@ def test_a_dead_process_socket_is_replaced(path: Path) -> None:
 def test_what_cannot_be_a_socket(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
     (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "broken").symlink_to(tmp_path / "nothing")
     for path, told in (
         (tmp_path / "file", "is there, and no socket"),
-        (tmp_path / "link" / "s", "is another user's, or a symbolic link"),
+        (tmp_path / "broken", "is there, and no socket"),
         (tmp_path / "file" / "s", "cannot listen on"),
         (tmp_path / ("x" * 110), "is longer than 107 bytes"),
     ):
         with pytest.raises(BindError, match=told):
             check_path(path)
     assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_link_is_refused_only_where_anybody_may_lay_one(tmp_path: Path) -> None:
+    """/var/run is one, too."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    check_path(tmp_path / "link" / "s")
+    tmp_path.chmod(0o1777)
+    with pytest.raises(BindError, match="is another user's, or a symbolic link"):
+        check_path(tmp_path / "link" / "s")
 
 
 def test_directories_that_it_makes_are_private(tmp_path: Path) -> None:
@@ -266,11 +290,58 @@ def test_a_table_has_no_empty_columns() -> None:
     ]
 
 
+@given(st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), min_size=1, max_size=4))
+def test_a_row_is_one_line_whatever_its_cells_hold(rows: list[tuple[str, str]]) -> None:
+    """Neither line ends nor a terminal's codes come through."""
+    lines = list(table([["A", "B", "C"], *(["name", *row] for row in rows)]))
+    assert len(lines) == 1 + len(rows)
+    assert all(line.isprintable() for line in lines)
+
+
+def without(document: Any) -> Iterator[Any]:
+    """The document with one member left out, each in turn, at any depth."""
+    members = document.items() if isinstance(document, dict) else enumerate(document)
+    for name, value in members:
+        if isinstance(document, dict):
+            yield {other: v for other, v in document.items() if other != name}
+        if isinstance(value, dict | list):
+            for less in without(value):
+                if isinstance(document, dict):
+                    yield {**document, name: less}
+                else:
+                    yield [*document[:name], less, *document[name + 1 :]]
+
+
+def test_what_another_version_does_not_tell_is_not_missed() -> None:
+    """The program may be older than the command."""
+    statuses, explained = list(without(STATUS)), list(without(EXPLAINED))
+    assert len(statuses) > 20
+    assert len(explained) > 15
+    for status in (*statuses, {}):
+        assert list(status_text(status))
+    for told in (*explained, {}):
+        assert list(explain_text(told))
+
+
+def test_nothing_is_said_of_a_host_that_is_not_listed() -> None:
+    """Whether it has the name is not known."""
+    unknown = {"key": "a/b", "claims": [], "host": {"service": "absent"}}
+    for verdict, told in (
+        ("no source exports it", "Nobody exports a/b, and the host does not have it."),
+        (
+            "the host has not been listed yet",
+            "Nobody exports a/b, and the host does not have it (the host has not been listed yet).",
+        ),
+    ):
+        assert list(explain_text({**unknown, "verdict": verdict})) == [told]
+
+
 def test_what_is_wrong_comes_first() -> None:
     lines = list(status_text(STATUS))
     assert lines[0] == "service-reflector 1.0: the host is listed"
     assert lines[3].split() == [
-        "east", "Synced", "12", "1", "0", "0", "0", "2", "2", "1s", "ago", "http://east.example",
+        "east", "Synced", "12", "1", "0", "0", "0", "0", "2", "(3m20s", "left)", "0s", "ago",
+        "http://east.example",
     ]  # fmt: skip
     assert lines[4].split()[:3] == ["gone", "Gone", "-"]
     assert "! east.yaml: empty" in lines

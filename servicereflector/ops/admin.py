@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from klein import Klein
+from twisted.internet import tcp, unix
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Request
+from werkzeug.exceptions import HTTPException
 
 from ..emitter.answers import parameters_of
 from .sockets import BindError, SiteService
@@ -70,6 +76,12 @@ class AdminApi:
     def forget(self, request: Request) -> bytes:
         return self._tell(request, self._administered.forget)
 
+    @app.handle_errors(HTTPException)
+    def not_routed(self, request: IRequest, failure: Failure) -> bytes:
+        error = failure.value
+        assert isinstance(error, HTTPException)
+        return self._json(request, error.code or 500, {"error": f"{error.name}: no such question"})
+
     def _tell(self, request: Request, told: Callable[[str], str]) -> bytes:
         source = parameters_of(request).get("source", "")
         return self._answer(request, lambda: {"message": told(source)})
@@ -84,30 +96,58 @@ class AdminApi:
             return self._json(request, 500, {"error": "internal error, see the log"})
 
     @staticmethod
-    def _json(request: Request, code: int, document: dict[str, Any]) -> bytes:
+    def _json(request: IRequest, code: int, document: dict[str, Any]) -> bytes:
         request.setResponseCode(code)
         request.setHeader(b"Content-Type", b"application/json")
         return orjson.dumps(document)
 
 
+class _Port(unix.Port):
+    """Takes its file away at the end, but not what has come in its place, or nothing at all."""
+
+    _path = b""
+    _file: tuple[int, int] | None = None
+
+    def startListening(self) -> None:
+        super().startListening()
+        self._path = self.getHost().name
+        self._file = _identity(self._path)
+
+    def connectionLost(self, reason: Failure) -> None:
+        if _identity(self._path) == self._file:
+            super().connectionLost(reason)
+        else:
+            tcp.Port.connectionLost(self, reason)
+
+
 class AdminService(SiteService):
-    """Serves on a Unix socket that only this user may open. Twisted takes it away at the end.
+    """Serves on a Unix socket that only this user may open, and takes it away at the end.
 
     :param path: as :func:`check_path` found it good.
     """
+
+    log = Logger()
 
     def __init__(self, reactor: PosixReactorBase, path: Path, resource: IResource) -> None:
         super().__init__(reactor, resource)
         self._path = path
 
+    def startService(self) -> None:
+        try:
+            super().startService()
+        except (BindError, CannotListenError, OSError) as error:
+            # Another process was faster. The program has more to do than to answer its operator.
+            self.log.warn("no admin socket: {error}", error=error)
+
     def _listen(self) -> IListeningPort:
+        check_path(self._path)
         self._path.unlink(missing_ok=True)
         before = os.umask(0o177)  # it is not for a moment another's
         try:
-            port: IListeningPort = self._reactor.listenUNIX(
-                os.fspath(self._path), self._factory, mode=0o600
-            )
-            return port
+            port = _Port(os.fsencode(self._path), self._factory, mode=0o600, reactor=self._reactor)
+            port.startListening()
+            listening: IListeningPort = port
+            return listening
         finally:
             os.umask(before)
 
@@ -118,7 +158,11 @@ def default_path(environ: Mapping[str, str]) -> Path:
         return _RUN / "admin.sock"
     if runtime := environ.get("XDG_RUNTIME_DIR"):
         return Path(runtime) / "service-reflector" / "admin.sock"
-    return Path(tempfile.gettempdir()) / f"service-reflector-{os.getuid()}" / "admin.sock"
+    try:
+        temporary = tempfile.gettempdir()
+    except OSError:  # all of them are read-only, as a container's may be
+        temporary = "/tmp"
+    return Path(temporary) / f"service-reflector-{os.getuid()}" / "admin.sock"
 
 
 def check_path(path: Path) -> None:
@@ -130,13 +174,15 @@ def check_path(path: Path) -> None:
         raise BindError(f"{path} is longer than {_LONGEST_PATH} bytes")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # In a directory for everyone another user may have been faster.
-        owner = path.parent.lstat().st_uid
-        if path.parent.is_symlink() or owner not in (os.getuid(), 0):
+        # In a directory for everyone another user may have been faster. Elsewhere a link is as good
+        # as a directory: /var/run is one.
+        shared = path.parent.parent.stat().st_mode & stat.S_IWOTH
+        linked = shared and path.parent.is_symlink()
+        if linked or path.parent.stat().st_uid not in (os.getuid(), 0):
             raise BindError(f"{path.parent} is another user's, or a symbolic link")
         if not os.access(path.parent, os.W_OK):
             raise BindError(f"{path.parent} cannot be written")
-        if path.exists():
+        if os.path.lexists(path):
             _check_dead(path)
     except OSError as error:
         raise BindError(f"cannot listen on {path}: {error.strerror}") from None
@@ -144,11 +190,20 @@ def check_path(path: Path) -> None:
 
 def _check_dead(path: Path) -> None:
     """Whether the file is the socket of a process that is no more."""
-    if not path.is_socket():
+    if not stat.S_ISSOCK(path.lstat().st_mode):
         raise BindError(f"{path} is there, and no socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setblocking(False)
         try:
             asking.connect(os.fspath(path))
         except ConnectionRefusedError:
             return
     raise BindError(f"{path} is in use by another process")
+
+
+def _identity(path: bytes) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
