@@ -19,10 +19,11 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from servicereflector.commands import COMMANDS, explain_text, run, status_text, table
+from servicereflector.commands import COMMANDS, run
 from servicereflector.ops.admin import AdminApi, AdminService, check_path, default_path
 from servicereflector.ops.sockets import BindError
 from servicereflector.options import ReflectorOptions
+from servicereflector.printouts import explain_text, status_text, table
 
 STATUS: dict[str, Any] = {
     "version": "1.0",
