@@ -1,4 +1,4 @@
-"""What a mirror looks like: DESIGN.md's table, row by row, and what holds in any case."""
+"""What a mirror looks like: the table of the design, row by row, and what holds in any case."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_sources_of_flags_in_their_order(tmp_path: Path) -> None:
         "http://a.example": "http://a.example",
         "https://east.example:6443": "https://east.example:6443",
     }
-    assert [source.settings.name for source in made.flags][0] == "b"
+    assert made.flags[0].settings.name == "b"
     assert made.complete
 
 
