@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import ssl
+import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,15 +23,41 @@ from servicereflector.testing.processes import Process, free_port
 Json = dict[str, Any]
 T = TypeVar("T")
 
+#: The installed command.
+COMMAND = (sys.executable, "-m", "servicereflector")
 
-def eventually(what: str, look: Callable[[], T | None], seconds: float = 20.0) -> T:
-    """What ``look`` finds, as soon as it finds something; asked again until the deadline."""
+SOURCE = "service-reflector.squat.ai/source"
+
+
+def hurried(**constants: float) -> tuple[str, ...]:
+    """The command with other constants of time, for what tests cannot wait for.
+
+    :param constants: each by its module and name, as ``reflector__namespaces__GRACE``.
+    """
+    lines = ["from servicereflector.__main__ import main"]
+    for constant, value in constants.items():
+        module, _, name = constant.replace("__", ".").rpartition(".")
+        lines.append(f"import servicereflector.{module} as module")
+        lines.append(f"assert hasattr(module, {name!r})")
+        lines.append(f"module.{name} = {value!r}")
+    return (sys.executable, "-c", "\n".join([*lines, "main()"]))
+
+
+def eventually(
+    what: str | Callable[[], str], look: Callable[[], T | None], seconds: float = 20.0
+) -> T:
+    """What ``look`` finds, as soon as it finds something; asked again until the deadline.
+
+    :param what: or what tells it when the deadline has passed, such as the log of a program.
+    """
     deadline = time.monotonic() + seconds
     while True:
         found = look()
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        if time.monotonic() >= deadline:
+            told = what if isinstance(what, str) else what()
+            raise AssertionError(f"not within {seconds:g} s: {told}")
         time.sleep(0.01)
 
 
@@ -106,21 +136,54 @@ class Cluster:
     def namespace(self, name: str) -> None:
         self.must("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
 
-    def export(self, key: str, *ips: str, ports: Iterable[Json] = ({"port": 80},)) -> None:
-        """A Service with its Endpoints."""
-        self.create("services", key, spec={"ports": list(ports)})
-        self.create("endpoints", key, subsets=subsets(*ips))
+    def export(
+        self, key: str, *ips: str, ports: Iterable[Json] = ({"port": 80},), **metadata: Any
+    ) -> None:
+        """A Service with its Endpoints.
+
+        :param metadata: of both, such as labels.
+        """
+        self.create("services", key, metadata=dict(metadata), spec={"ports": list(ports)})
+        self.create("endpoints", key, metadata=dict(metadata), subsets=subsets(*ips))
+
+    def label(self, key: str, **labels: str) -> None:
+        """Set labels of a Service and its Endpoints."""
+        for kind in ("services", "endpoints"):
+            self.change(
+                kind, key, lambda found: found["metadata"].setdefault("labels", {}).update(labels)
+            )
 
     def set_ips(self, key: str, *ips: str) -> None:
         self.change("endpoints", key, lambda endpoints: endpoints.update(subsets=subsets(*ips)))
 
-    def ips(self, key: str) -> list[str] | None:
+    def ips(self, key: str, member: str = "addresses") -> list[str] | None:
         """The ready addresses behind a name, sorted; None where there are no Endpoints."""
         endpoints = self.get("endpoints", key)
         if endpoints is None:
             return None
-        found = [a["ip"] for s in endpoints.get("subsets") or () for a in s.get("addresses") or ()]
+        found = [a["ip"] for s in endpoints.get("subsets") or () for a in s.get(member) or ()]
         return sorted(found)
+
+    def names(self, namespace: str) -> set[str]:
+        """The names of its Services."""
+        found = self.must("GET", f"/api/v1/namespaces/{namespace}/services")["items"]
+        return {service["metadata"]["name"] for service in found}
+
+    def source(self, key: str) -> str | None:
+        """The source that a mirror names; None where there is no mirror."""
+        metadata: Json = (self.get("services", key) or {}).get("metadata", {})
+        found: str | None = metadata.get("annotations", {}).get(SOURCE)
+        return found
+
+    def identity(self, key: str) -> tuple[str, str]:
+        """What a Service loses if it is made anew: its uid and its ClusterIP."""
+        service = self.get("services", key)
+        assert service is not None, key
+        return service["metadata"]["uid"], service["spec"]["clusterIP"]
+
+    def events(self, namespace: str, reason: str) -> list[Json]:
+        found = self.must("GET", f"/api/v1/namespaces/{namespace}/events")["items"]
+        return [event for event in found if event["reason"] == reason]
 
 
 def subsets(*ips: str) -> list[Json]:
@@ -136,13 +199,20 @@ def in_parallel(work: Callable[[T], object], items: Iterable[T]) -> None:
 
 
 class RunningProgram:
-    """The installed command, in a process of its own."""
+    """The installed command, in a process of its own.
 
-    def __init__(self, directory: Path, name: str, *flags: str) -> None:
+    :ivar admin_socket: the flag that says where it is asked.
+    """
+
+    def __init__(
+        self, directory: Path, name: str, *flags: str, command: Sequence[str] = COMMAND
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.health = f"http://127.0.0.1:{(listen := free_port())}"
-        arguments = [sys.executable, "-m", "servicereflector", f"--listen=127.0.0.1:{listen}"]
-        self._process = Process([*arguments, *flags], directory, f"{name}.log")
+        self.admin_socket = f"--admin-socket={directory / name}.sock"
+        arguments = [*command, f"--listen=127.0.0.1:{listen}", self.admin_socket, *flags]
+        self._log = directory / f"{name}.log"
+        self._process = Process(arguments, directory, self._log.name)
         self.start()
 
     def start(self) -> None:
@@ -150,6 +220,17 @@ class RunningProgram:
 
     def kill(self) -> None:
         self._process.kill()
+
+    def pause(self) -> None:
+        """Its connections stay open, and nothing comes out of them."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        assert self._process.pid is not None, self.log()
+        os.kill(self._process.pid, number)
 
     def is_ready(self) -> bool:
         return fetch(f"{self.health}/readyz")[0] == 200
@@ -170,7 +251,21 @@ class RunningProgram:
                 return float(found.rsplit(" ", 1)[1])
         return float("nan")
 
+    def mirrored(self, source: str, state: str) -> float:
+        """How many Services of a source are in a state."""
+        sample = f'service_reflector_mirrored_services{{source="{source}",state="{state}"}}'
+        return self.metric(sample)
+
+    def logged(self) -> list[tuple[float, str]]:
+        """All messages, and when they were logged, in seconds since 1970."""
+        lines = map(json.loads, self._log.read_text().splitlines())
+        return [
+            (datetime.fromisoformat(line["ts"].replace("Z", "+00:00")).timestamp(), line["msg"])
+            for line in lines
+        ]
+
     def log(self) -> str:
+        """The end of it."""
         return self._process.log_tail()
 
 
@@ -190,7 +285,23 @@ def run_emitter(directory: Path, cluster: Cluster, *flags: str) -> tuple[Running
     return program, f"http://127.0.0.1:{port}"
 
 
-def run_reflector(directory: Path, cluster: Cluster, *flags: str) -> RunningProgram:
+def run_reflector(
+    directory: Path, cluster: Cluster, *flags: str, command: Sequence[str] = COMMAND
+) -> RunningProgram:
     """A Reflector beside a cluster."""
     kubeconfig = f"--kubeconfig={cluster.server.kubeconfig()}"
-    return RunningProgram(directory, "reflector", kubeconfig, "--emitter=false", *flags)
+    flags = (kubeconfig, "--emitter=false", *flags)
+    return RunningProgram(directory, "reflector", *flags, command=command)
+
+
+def ask(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The installed command, from its start to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=directory,
+        env={"HOME": str(directory), "TMPDIR": str(directory)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -17,19 +18,46 @@ from .clusters import Cluster, RunningProgram, run_emitter, run_reflector
 collect_ignore = [] if minor_version() >= 21 else ["test_slices.py"]
 
 
-def _cluster(binaries: Binaries, service_range: str) -> Iterator[Cluster]:
-    with ApiServer(service_cluster_ip_range=service_range, binaries=binaries) as server:
-        yield Cluster(server)
+@pytest.fixture(scope="module")
+def tokens() -> tuple[str, ...]:
+    """Those that east and west take beside the admin's; for modules to have others."""
+    return ()
 
 
 @pytest.fixture(scope="module")
-def east(envtest_binaries: Binaries) -> Iterator[Cluster]:
-    yield from _cluster(envtest_binaries, "10.1.0.0/16")
+def both(
+    envtest_binaries: Binaries, tokens: tuple[str, ...]
+) -> Iterator[tuple[ApiServer, ApiServer]]:
+    """The servers of east and west, started at the same time. They die with the threads that
+    started them, which the pool keeps until both have been stopped."""
+    east, west = (
+        ApiServer(
+            service_cluster_ip_range=service_range,
+            tokens={token: (token, token, ("system:masters",)) for token in tokens},
+            binaries=envtest_binaries,
+        )
+        for service_range in ("10.1.0.0/16", "10.2.0.0/16")
+    )
+    with ThreadPoolExecutor(2) as pool:
+        starts = [pool.submit(server.start) for server in (east, west)]
+        try:
+            for start in starts:
+                start.result()
+            yield east, west
+        finally:
+            wait(starts)
+            east.stop()
+            west.stop()
 
 
 @pytest.fixture(scope="module")
-def west(envtest_binaries: Binaries) -> Iterator[Cluster]:
-    yield from _cluster(envtest_binaries, "10.2.0.0/16")
+def east(both: tuple[ApiServer, ApiServer]) -> Cluster:
+    return Cluster(both[0])
+
+
+@pytest.fixture(scope="module")
+def west(both: tuple[ApiServer, ApiServer]) -> Cluster:
+    return Cluster(both[1])
 
 
 @pytest.fixture(scope="module")

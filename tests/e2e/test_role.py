@@ -13,9 +13,9 @@ from servicereflector.testing.binaries import Binaries
 from servicereflector.testing.envtest import ApiServer
 from servicereflector.testing.processes import free_port
 
-from .clusters import Cluster, RunningProgram, eventually
+from .clusters import Cluster, RunningProgram, eventually, hurried
 
-MANIFEST = Path(__file__).parents[2] / "manifests" / "service-reflector.yaml"
+MANIFESTS = Path(__file__).parents[2] / "manifests"
 TOKEN = "the-service-accounts-token"
 ACCOUNT = (
     "system:serviceaccount:default:service-reflector",
@@ -35,15 +35,20 @@ def guarded(envtest_binaries: Binaries) -> Iterator[Cluster]:
     )
     with server:
         cluster = Cluster(server)
-        documents: list[dict[str, Any]] = list(yaml.safe_load_all(MANIFEST.read_text()))
-        for kind, path in (
-            ("ClusterRole", "clusterroles"),
-            ("ClusterRoleBinding", "clusterrolebindings"),
-        ):
-            for document in documents:
-                if document["kind"] == kind:
-                    cluster.must("POST", f"/apis/rbac.authorization.k8s.io/v1/{path}", document)
+        apply_roles(cluster, "service-reflector.yaml")
         yield cluster
+
+
+def apply_roles(cluster: Cluster, manifest: str) -> None:
+    text = (MANIFESTS / manifest).read_text()
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all(text))
+    for kind, path in (
+        ("ClusterRole", "clusterroles"),
+        ("ClusterRoleBinding", "clusterrolebindings"),
+    ):
+        for document in documents:
+            if document["kind"] == kind:
+                cluster.must("POST", f"/apis/rbac.authorization.k8s.io/v1/{path}", document)
 
 
 def test_the_role_is_enough_for_both_roles_of_the_program(
@@ -53,8 +58,8 @@ def test_the_role_is_enough_for_both_roles_of_the_program(
     directory: Path,
     programs: list[RunningProgram],
 ) -> None:
-    """Namespace, Service and Endpoints are created, updated and deleted, a conflict is told, and
-    the Emitter serves; not one request is refused."""
+    """Namespace, Service and Endpoints are created, updated and deleted, a conflict is told, told
+    again when it happens again, and the Emitter serves; not one request is refused."""
     port = free_port()
     program = RunningProgram(
         directory,
@@ -64,6 +69,7 @@ def test_the_role_is_enough_for_both_roles_of_the_program(
         "--emitter.secure-port=0",
         "--emitter.insecure-bind-address=127.0.0.1",
         f"--emitter.insecure-port={port}",
+        command=hurried(reflector__correlation__REPEAT_EVERY=0.2),
     )
     programs.append(program)
     program.wait_until_ready()
@@ -83,8 +89,17 @@ def test_the_role_is_enough_for_both_roles_of_the_program(
     eventually("Service updated", port_81)
     east.delete("services", "shop/cart")
     eventually("deleted", lambda: guarded.get("services", "shop/cart") is None)
-    events = "/api/v1/namespaces/default/events"
-    eventually("an Event", lambda: guarded.must("GET", events)["items"])
+    eventually("an Event", lambda: guarded.events("default", "Conflict"))
+
+    def told_again() -> bool:
+        east.delete("services", "default/taken")
+        eventually("no conflict", lambda: program.mirrored("east", "Conflict") == 0)
+        east.export("default/taken", "10.9.0.1")
+        eventually("a conflict", lambda: program.mirrored("east", "Conflict") == 1)
+        return guarded.events("default", "Conflict")[0]["count"] > 1
+
+    eventually(program.log, told_again)
+    assert len(guarded.events("default", "Conflict")) == 1
     assert program.metric("service_reflector_reconcile_errors_total") == 0
     assert "orbidden" not in program.log()
 
@@ -102,3 +117,37 @@ def test_the_role_lets_the_program_keep_endpointslices(guarded: Cluster, verb: s
     review = {"spec": {"user": name, "groups": groups, "resourceAttributes": attributes}}
     path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
     assert guarded.must("POST", path, review)["status"]["allowed"]
+
+
+def test_namespaces_are_deleted_with_a_role_of_its_own(
+    guarded: Cluster, east: Cluster, emitter: tuple[RunningProgram, str], tmp_path: Path
+) -> None:
+    """Without it the log says what is missing. Looked at more often than a test could wait for."""
+    east.namespace("unused")
+    east.export("unused/cart", "10.9.0.1")
+    program = RunningProgram(
+        tmp_path,
+        "deleting",
+        f"--kubeconfig={guarded.server.kubeconfig(token=TOKEN)}",
+        f"--source-api=unused={emitter[1]}",
+        "--emitter=false",
+        "--reflector.namespaces=unused",
+        "--reflector.delete-namespaces",
+        command=hurried(reflector__namespaces__LOOK_EVERY=0.2, reflector__namespaces__GRACE=1.0),
+    )
+    try:
+        eventually(program.log, lambda: guarded.ips("unused/cart"))
+        east.delete("services", "unused/cart")
+        eventually(
+            "what is missing",
+            lambda: "see manifests/delete-namespaces.yaml" in program.log(),
+        )
+        path = "/api/v1/namespaces/unused"
+        assert "deletionTimestamp" not in guarded.must("GET", path)["metadata"]
+        apply_roles(guarded, "delete-namespaces.yaml")
+        eventually(
+            program.log,
+            lambda: "deletionTimestamp" in guarded.must("GET", path)["metadata"],
+        )
+    finally:
+        program.kill()
