@@ -106,6 +106,24 @@ def test_the_status_of_sources_in_trouble(mesh: Mesh) -> None:
     assert (gone["name"], gone["state"], gone["mirrors"]) == ("east", "Gone", {"Orphaned": 1})
 
 
+def test_a_source_that_fails_tells_why(mesh: Mesh) -> None:
+    east = mesh.join("east")
+    west = joined(mesh, Policy(), "east")
+    mesh.advance(2)
+    assert east.emitter is not None
+    east.emitter.refuse()
+    east.emitter.cut()
+    mesh.advance(30)
+    (told,) = administration(west).status()["sources"]
+    assert told["state"] == "Failing"
+    assert told["reason"].startswith("services: ")
+    assert "refuses" in told["reason"]
+    east.emitter.refuse(False)
+    mesh.advance(31)
+    (told,) = administration(west).status()["sources"]
+    assert (told["state"], told["reason"]) == ("Synced", "")
+
+
 def test_a_mirror_explained(mesh: Mesh) -> None:
     east, north = mesh.join("east"), mesh.join("north")
     for node in (east, north):

@@ -243,6 +243,26 @@ def test_the_order_decides_between_sources_that_start_together(
     assert mirror(west)["spec"]["clusterIP"] == before["spec"]["clusterIP"]
 
 
+def test_a_name_that_another_may_still_want_is_its_owners_meanwhile(mesh: Mesh) -> None:
+    """Its silence does not move it, and that it stops exporting is a takeover as any other."""
+    east, north = mesh.join("east"), mesh.join("north")
+    for node in (east, north):
+        export(node)
+    mesh.advance(2)
+    told = SourceSettings("east", patience=Patience(stale_after=4))
+    west = mesh.join("west", ["nobody", ("east", told), "north"])
+    mesh.advance(1)
+    silence(east)
+    mesh.advance(5)
+    assert state(west, "east") is State.STALE
+    silence(east, False)
+    mesh.advance(1)
+    withdraw(east)
+    mesh.advance(1)
+    assert source_of(west) == "north"
+    assert len(events(west, "TakenOver")) == 1
+
+
 # Silence
 
 
@@ -509,6 +529,16 @@ def test_two_services_of_one_source_with_one_name(mesh: Mesh) -> None:
     assert addresses(west, "imported/cart") == ({"10.9.0.1"}, set())
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["metadata"]["annotations"][ORIGIN] == "a/cart"
+
+
+def test_a_service_that_is_refused_is_in_nobodys_way(mesh: Mesh) -> None:
+    naming = Naming(namespace="both")
+    east = mesh.join("east")
+    west = mesh.join("west", ["east"], roles=roles(naming=naming, external_names=False))
+    export(east, "a/cart", type="ExternalName", externalName="cart.example")
+    export(east, "b/cart")
+    mesh.advance(2)
+    assert mirror(west, "both/cart")["metadata"]["annotations"][ORIGIN] == "b/cart"
 
 
 def test_a_new_template_moves_the_mirrors(mesh: Mesh) -> None:

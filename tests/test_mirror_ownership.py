@@ -1,4 +1,4 @@
-"""Who may own a name in the host: the table of the design, row by row, and what holds in any case."""
+"""Who may own a name in the host: the design's table, row by row, and what holds in any case."""
 
 from __future__ import annotations
 

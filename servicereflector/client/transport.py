@@ -111,8 +111,17 @@ class Transport:
     def _retire(self, pool: HTTPConnectionPool) -> Deferred[None]:
         # What is still in use would come back to it, and be kept for its usual time.
         pool.cachedConnectionTimeout = 0
-        closed: Deferred[None] = pool.closeCachedConnections()
-        return closed.addTimeout(_CLOSE_TIMEOUT, self._reactor).addErrback(lambda _: None)
+        ended: Deferred[None] = Deferred(lambda _: late.cancel())
+        late = self._reactor.callLater(_CLOSE_TIMEOUT, ended.callback, None)
+
+        def closed(_result: object) -> None:
+            if late.active():
+                late.cancel()
+                ended.callback(None)
+
+        # It is not cancelled itself: nobody would hear what each of its connections said to that.
+        pool.closeCachedConnections().addBoth(closed)
+        return ended
 
 
 class _Url(EncodedURL):

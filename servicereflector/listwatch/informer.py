@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from ..kube.lists import decode_list
 from ..kube.objects import BadObject
 from ..kube.resources import Resource
+from ..kube.status import ApiError
 from ..kube.watchevents import Bookmark, LineSplitter, decode_event
 from ..store.versioned import Store
 from .machine import Abandon, Apply, Effect, List, ListWatch, Replace, Timing, Trouble, Watch
@@ -57,7 +58,10 @@ class Api(Protocol):
 
 @dataclass(slots=True)
 class Stats:
-    """What one Informer did; times are the reactor's seconds."""
+    """What one Informer did; times are the reactor's seconds.
+
+    :ivar trouble: why the last list or watch failed, ``""`` if it did not.
+    """
 
     lists: int = 0
     watches: int = 0
@@ -67,6 +71,7 @@ class Stats:
     troubles: int = 0
     heard_at: float | None = None
     connected: bool = False
+    trouble: str = ""
 
 
 class Informer(Service):
@@ -113,7 +118,7 @@ class Informer(Service):
         self._timer: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
         self._stream: Stoppable | None = None
-        self._failing = False
+        self._failing: object = None  # the kind of the last failure, if there was one
 
     def startService(self) -> None:
         Service.startService(self)
@@ -272,6 +277,7 @@ class Informer(Service):
 
     def _recovered(self, what: str) -> None:
         self.stats.connected = True
+        self.stats.trouble = ""
         level = self.log.info if self._failing else self.log.debug
         level(
             "{source}: {resource}: {what}",
@@ -279,19 +285,21 @@ class Informer(Service):
             resource=self.store.resource.plural,
             what=what,
         )
-        self._failing = False
+        self._failing = None
 
     def _troubled(self, error: Exception, delay: float) -> None:
         self.stats.troubles += 1
         self.stats.connected = False
-        # The first failure in a row is news, the retries are not.
-        level = self.log.debug if self._failing else self.log.warn
+        # The first failure in a row is news, and so is one of another kind; the retries are not.
+        kind = error.code if isinstance(error, ApiError) else type(error)
+        level = self.log.debug if self._failing == kind else self.log.warn
         level(
             "{source}: {resource}: {error}; again in {delay:.1f} s",
             source=self.source,
             resource=self.store.resource.plural,
-            error=str(error) or type(error).__name__,
+            error=(told := str(error) or type(error).__name__),
             delay=delay,
         )
-        self._failing = True
+        self.stats.trouble = told
+        self._failing = kind
         self._tell_trouble(error)

@@ -114,10 +114,13 @@ def _judge(
             return Verdict(Course.LEAVE, reason, statuses={s.name: conflict for s in exporting})
     if host.held is None:
         return _new(sources, exporting)
-    first = _first(source for source in exporting if source.complete)
-    if contested and first is not None:
-        return _given(sources, exporting, first)
-    return _held(sources, exporting, host.held.source or "", policy)
+    former = host.held.source or ""
+    if contested:
+        keeper = _keeper(sources, exporting, former)
+        complete = [s for s in exporting if s.complete or s is keeper]
+        if keeper in complete and complete[0] is not keeper:
+            return _given(sources, exporting, complete[0])
+    return _held(sources, exporting, former, policy)
 
 
 def _new(sources: Sequence[SourceState], exporting: list[SourceState]) -> Verdict:

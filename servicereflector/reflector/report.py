@@ -42,14 +42,17 @@ def report_sources(
 
 def _report_source(controller: Controller, follower: SourceFollower, now: float) -> Json:
     source, breaker = follower.source, controller.fleet.breaker
-    state, reason = "Synced" if source.synced else "Connecting", ""
+    troubles = (f"{i.store.resource.plural}: {i.stats.trouble}" for i in follower.informers)
+    reason = next((told for told in troubles if not told.endswith(": ")), "")
+    state = "Failing" if reason else "Synced" if source.synced else "Connecting"
     if source.freshness is not Freshness.FRESH:
         state, told = _SILENT[source.freshness]
-        reason = told.format(follower.silence.silent())
+        reason = "; ".join(filter(None, [told.format(follower.silence.silent()), reason]))
     held = breaker.count(source.name)
     until = breaker.until(source.name)
     if held:
-        reason = f"the deletion of {held} mirrors is held: its last list lacks most of them"
+        held_told = f"the deletion of {held} mirrors is held: its last list lacks most of them"
+        reason = "; ".join(filter(None, [held_told, reason]))
     heard = [i.stats.heard_at for i in follower.informers if i.stats.heard_at is not None]
     return {
         "location": follower.settings.url,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ..kube.objects import Record, split_key
+from ..mirror.copying import is_external
 from ..mirror.freshness import Freshness
 from ..mirror.naming import Naming
 from ..mirror.policy import DEFAULT, Policy
@@ -117,6 +118,8 @@ class Source:
         if record is None or not is_exported(record):
             return False
         here, policy = split_key(host_key)[0], self._policy
+        if not policy.external_names and is_external(record.document().get("spec") or {}):
+            return False
         allowed, denied = policy.namespaces, policy.denied_namespaces
         return not refused_namespace(record.namespace, here, allowed, denied)
 
