@@ -100,8 +100,9 @@ def test_asking_the_running_program(envtest_binaries: Binaries, tmp_path: Path) 
 
 
 def as_module(script: str) -> str:
-    """Without the command's being on the path."""
-    return re.sub("^service-reflector", f"{sys.executable} -m servicereflector", script, flags=re.M)
+    """Without the command's being on the path, and not from the checkout that it is run in."""
+    command = f"{sys.executable} -I -m servicereflector"
+    return re.sub("^service-reflector", command, script, flags=re.M)
 
 
 def run(script: str, tmp_path: Path, **environ: str) -> str:
