@@ -332,6 +332,20 @@ def test_check_takes_no_other_encoding(config: Config) -> None:
         check_kubeconfig(str(config.path))
 
 
+@pytest.mark.parametrize("text", ["a: 2026-02-31", "a: !!int ''", "? [a]: b", "a: !!float x"])
+def test_what_yaml_cannot_construct_is_no_trace(config: Config, text: str) -> None:
+    """The library's own checks are not all errors of its own."""
+    config.path.write_text(text)
+    with pytest.raises(ConfigError):
+        check_kubeconfig(str(config.path))
+
+
+def test_a_path_that_is_none(config: Config) -> None:
+    user = {"client-certificate": "a\0b", "client-key": "c"}
+    with pytest.raises(ConfigError, match="client-certificate is no path"):
+        check_kubeconfig(config.write(kubeconfig(user)))
+
+
 def test_check_names_a_missing_file(config: Config) -> None:
     """The commonest mistake."""
     with pytest.raises(ConfigError, match="config: no such file"):

@@ -60,6 +60,8 @@ class Entry:
                 return file.read()
         except OSError as error:
             raise self.error(f"{key} {name}: {error.strerror}") from None
+        except ValueError:
+            raise self.error(f"{key} is no path") from None
 
     def error(self, what: str) -> ConfigError:
         return ConfigError(f"{self.path}: {self.where}: {what}")
@@ -141,7 +143,8 @@ def _parse(path: str) -> Mapping[str, Any]:
         mark = error.problem_mark
         line = f" (line {mark.line + 1})" if mark else ""
         raise ConfigError(f"{path}: not YAML{line}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+    except (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError):
+        # PyYAML lets through what its constructors raise, of a 31st of February for one.
         raise ConfigError(f"{path}: not YAML") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: not a kubeconfig")
