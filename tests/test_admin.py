@@ -186,7 +186,6 @@ def test_a_pipe_that_is_closed_is_no_error(tmp_path: Path) -> None:
             [sys.executable, "-c", writes],
             stdout=writing,
             stderr=subprocess.PIPE,
-            cwd=Path(__file__).parents[1],
             check=False,
         )
     finally:

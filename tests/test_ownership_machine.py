@@ -85,6 +85,9 @@ SELECTORS = (None, None, None, "tier=x", "tier!=x")
 #: Seconds after which nothing is left of backoffs, holds, silences and what starts.
 LONG_ENOUGH = 240.0
 
+#: Steps between two quiet moments, which take their time.
+ENOUGH = 3
+
 GUARDED = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES)
 
 #: A configured source: the node whose Emitter it is, and how it is reflected.
@@ -315,6 +318,7 @@ class Meshes(RuleBasedStateMachine):
         self.hushed: dict[str, dict[str | None, Snapshot]] = {}
         self.hearing: set[tuple[str, Entry]] = set()
         self.failed = False
+        self.steps = 0  # since it was quiet
 
     @initialize(
         world=worlds(),
@@ -385,13 +389,25 @@ class Meshes(RuleBasedStateMachine):
         self.put_service(host, self.key(host, number), how, force)
         self.then(after)
 
-    @rule(where=numbers, keys=some_keys, how=hows, after=afterwards)
-    def put_many(self, where: int, keys: list[str], how: How, after: After) -> None:
-        """Where nobody has the name."""
+    @rule(where=numbers, keys=some_keys, how=hows, alone=st.booleans(), after=afterwards)
+    def put_many(self, where: int, keys: list[str], how: How, alone: bool, after: After) -> None:
+        """Services of one kind.
+
+        :param alone: whether nobody else has some of these names.
+        """
         host = self.host(where)
+        if alone:
+            self.clear(host, keys)
         for key in keys:
-            self.put_service(host, key, how, force=False)
+            self.put_service(host, key, how, force=alone)
         self.then(after)
+
+    def clear(self, source: Host, keys: Iterable[str]) -> None:
+        """Make way for mirrors of these."""
+        for host in self.hosts:
+            for key in keys:
+                if host is not source:
+                    self.delete_own(host, key)
 
     def put_service(self, host: Host, key: str, how: How, force: bool) -> None:
         kind, behind, ips, tier = how
@@ -640,6 +656,7 @@ class Meshes(RuleBasedStateMachine):
         self.silenced.clear()
         self.then(after)
 
+    @precondition(lambda self: self.steps >= ENOUGH)
     @rule(where=numbers)
     def hush(self, where: int) -> None:
         """A source falls silent when all is quiet, and stays so."""
@@ -684,6 +701,7 @@ class Meshes(RuleBasedStateMachine):
         self.then(seconds)
 
     def then(self, after: After) -> None:
+        self.steps += 1
         match after:
             case "nothing":
                 return
@@ -791,6 +809,7 @@ class Meshes(RuleBasedStateMachine):
         controller.release(host.entries[number % len(host.entries)][1].name)
         self.then(after)
 
+    @precondition(lambda self: self.steps >= ENOUGH)
     @rule(
         where=numbers,
         how=st.sampled_from(("list", "list", "first list", "watch")),
@@ -803,8 +822,9 @@ class Meshes(RuleBasedStateMachine):
         source = self.host(where)
         if source.name in self.hushed or source.node.emitter is None:
             return
-        for key in KEYS:
-            if more and source.cluster.get(SERVICES, key) is None:
+        if more:
+            self.clear(source, KEYS)
+            for key in KEYS:
                 self.put_service(source, key, ("ClusterIP", "endpoints", 1, "x"), force=False)
         self.quiet()
         there = [key for resource, key in source.foreign if resource is SERVICES]
@@ -888,7 +908,11 @@ class Meshes(RuleBasedStateMachine):
             for place, (version, body) in found.items():
                 assert host.foreign[place] == (version, body), f"{place} is changed"
 
+    @precondition(lambda self: self.steps >= ENOUGH)
     @rule()
+    def be_quiet(self) -> None:
+        self.quiet()
+
     def quiet(self) -> None:
         """Nothing fails any more, but for what is hushed, and time has passed."""
         try:
@@ -910,6 +934,7 @@ class Meshes(RuleBasedStateMachine):
             if host.name not in self.hushed:
                 del self.history[host.name][:-1]
         self.faults = set()
+        self.steps = 0
 
     def host_rules(self, host: Host, *, ever: bool = False) -> Rules:
         if host.policy.prune:

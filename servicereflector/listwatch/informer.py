@@ -247,11 +247,11 @@ class Informer(Service):
             self._carry_out(self._machine.failed(request, error, now))
 
     def _failed(self, failure: Failure, request: int) -> None:
-        if failure.check(CancelledError):
+        error = failure.value
+        # What is no Exception, GeneratorExit, is of a request that was forgotten with its network.
+        if isinstance(error, CancelledError) or not isinstance(error, Exception):
             return
         self._asking = None
-        error = failure.value
-        assert isinstance(error, Exception)
         self._carry_out(self._machine.failed(request, error, self._reactor.seconds()))
 
     def _abandon(self) -> None:

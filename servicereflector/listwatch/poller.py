@@ -56,7 +56,7 @@ class Poller(Service):
         self._asking.addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError):
+        if failure.check(CancelledError, GeneratorExit):
             return
         error = failure.value
         assert error is not None

@@ -338,7 +338,7 @@ class Controller(Service):
         self.look_at_everything()
 
     def _failed(self, failure: Failure, key: str) -> None:
-        if failure.check(CancelledError):
+        if failure.check(CancelledError, GeneratorExit):
             return
         error = failure.value
         delay = self.queue.retry(key, self._reactor.seconds())
