@@ -6,10 +6,7 @@ that the rules give it, its mirror is what that exports, and nothing is written 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,36 +18,29 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from ownership_checks import Checks
+from ownership_host import ENOUGH, GHOST, HOLD, KEYS, LONG_ENOUGH, Entry, Host, foreign_in
 from ownership_model import (
-    ABSENT,
-    AWAITED,
-    BACKED,
-    BARE,
-    FRESH,
-    LISTED,
-    OVERDUE,
-    REMOVED,
-    STALE,
-    Exported,
     Owner,
-    Rules,
-    Says,
-    Snapshot,
-    behind_endpoints,
-    behind_slices,
-    documents,
-    ends,
-    exported,
     is_ours,
     key_in,
     kind_of,
     owner_in,
-    reachable,
     slices_of,
-    texts,
+)
+from ownership_worlds import (
+    After,
+    Drawn,
+    How,
+    afterwards,
+    hows,
+    numbers,
+    settings_of,
+    some_keys,
+    worlds,
 )
 
-from servicereflector.kube.annotations import ORIGIN, REFLECTED, SOURCE
+from servicereflector.kube.annotations import REFLECTED, SOURCE
 from servicereflector.kube.objects import Json
 from servicereflector.kube.resources import (
     ENDPOINTS,
@@ -61,264 +51,16 @@ from servicereflector.kube.resources import (
 )
 from servicereflector.kube.selectors import LabelSelector
 from servicereflector.kube.slices import MANAGED_BY, SERVICE_NAME
-from servicereflector.listwatch.machine import Timing
-from servicereflector.mirror.breaker import Limits
-from servicereflector.mirror.freshness import Patience
-from servicereflector.mirror.naming import Naming
-from servicereflector.mirror.ownership import State
-from servicereflector.mirror.policy import EndpointsApi, Policy
 from servicereflector.program import Roles
 from servicereflector.reflector.follower import SourceSettings
-from servicereflector.testing.clusters import MemoryCluster, Mesh, Node, endpoints, service
+from servicereflector.testing.clusters import endpoints, service
 from servicereflector.testing.network import Server
 
-KEYS = ("shop/a", "shop/b", "mall/a", "mall/b")
-GHOST = "ghost"  # a source that never answers
-HOLD = 60.0
-LIMITS = Limits(fraction=0.5, least=3, hold=HOLD)
-PATIENCES = (*[Patience()] * 6, Patience(90.0, 180.0), Patience(90.0), Patience(None, 150.0))
 
-#: Watches that bring nothing are seldom begun anew: that is most of what happens otherwise.
-LAZY = Timing(idle=1000.0, watch=(3000, 6000))
-SELECTORS = (None, None, None, "tier=x", "tier!=x")
-
-#: Seconds after which nothing is left of backoffs, holds, silences and what starts.
-LONG_ENOUGH = 240.0
-
-#: Steps between two quiet moments, which take their time.
-ENOUGH = 3
-
-GUARDED = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES)
-
-#: A configured source: the node whose Emitter it is, and how it is reflected.
-Entry = tuple[str, SourceSettings]
-
-Body = tuple[int, bytes]
-
-
-def foreign_in(cluster: MemoryCluster) -> dict[tuple[Resource, str], Body]:
-    """All that the program may not touch."""
-    return {
-        (resource, record.key): (record.version, record.body)
-        for resource in GUARDED
-        for record in cluster.model.stores[resource]
-        if not is_ours(record.document())
-    }
-
-
-@dataclass(eq=False)
-class Host:
-    """A node as a host, and what has happened there since it was quiet last.
-
-    :ivar configurations: its sources; the last ones are those of now.
-    :ivar owners: who owned each name when it was quiet last.
-    :ivar uids: of the mirror Services then, with their clusterIPs.
-    :ivar made_owners: the owners that a person's hand may have given a name since.
-    :ivar foreign: what the program may not touch.
-    :ivar unseen: foreign Endpoints that the program may not have heard of yet.
-    :ivar new: sources that may not have been listed for a moment.
-    :ivar starts: how often sources were listed anew.
-    :ivar additions: labels that a person has added to mirrors, by the uid.
-    :ivar written: what a person wrote last.
-    """
-
-    node: Node
-    policy: Policy
-    configurations: list[tuple[Entry, ...]]
-    emits: bool
-    owners: dict[str, Owner] = field(default_factory=dict)
-    uids: dict[str, tuple[str, str]] = field(default_factory=dict)
-    made_owners: dict[str, set[Owner | None]] = field(default_factory=dict)
-    foreign: dict[tuple[Resource, str], Body] = field(default_factory=dict)
-    unseen: set[str] = field(default_factory=set)
-    new: set[Entry] = field(default_factory=set)
-    starts: int = 0
-    forgotten: set[str] = field(default_factory=set)
-    ever_forgotten: set[str] = field(default_factory=set)
-    additions: dict[str, str] = field(default_factory=dict)
-    written: dict[tuple[Resource, str], Json] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return self.node.cluster.name
-
-    @property
-    def cluster(self) -> MemoryCluster:
-        return self.node.cluster
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        return self.configurations[-1]
-
-    def host_key(self, source: str, key: str) -> str:
-        namespace, name = key.split("/")
-        values = {"{name}": name, "{namespace}": namespace, "{source}": source}
-        naming = self.policy.naming
-        return "/".join(_filled(t, values) for t in (naming.namespace, naming.name))
-
-    def refuses(self, key: str, host_key: str, kind: str) -> bool:
-        namespaces = {key.split("/", maxsplit=1)[0], host_key.split("/", maxsplit=1)[0]}
-        denied = not namespaces.isdisjoint(self.policy.denied_namespaces)
-        return denied or (kind == "ExternalName" and not self.policy.external_names)
-
-    def mirrors(self) -> list[str]:
-        return [key_in(one) for one in documents(self.cluster, SERVICES) if is_ours(one)]
-
-    def names(self) -> list[str]:
-        """Every name that something was or is mirrored under, or may be."""
-        found = {self.host_key(e[1].name, key) for e in self.entries for key in KEYS}
-        found |= {*KEYS, *self.owners, *self.made_owners}
-        for resource in (SERVICES, ENDPOINTS):
-            found |= {key_in(one) for one in documents(self.cluster, resource) if is_ours(one)}
-        for one in documents(self.cluster, ENDPOINTSLICES):
-            if is_ours(one) and (name := texts(one, "labels").get(SERVICE_NAME)):
-                found.add(f"{one['metadata']['namespace']}/{name}")
-        return sorted(found)
-
-    def touched(self, key: str, *owners: Owner | None) -> None:
-        self.made_owners.setdefault(key, set()).update(owners)
-
-    def forget_the_past(self) -> None:
-        """It is quiet now."""
-        self.configurations = [self.entries]
-        names = self.names()
-        self.owners = {k: o for k in names if (o := owner_in(self.cluster, k)) is not None}
-        self.uids = {}
-        for key in self.mirrors():
-            one = self.cluster.get(SERVICES, key)
-            assert one is not None
-            self.uids[key] = one["metadata"]["uid"], one["spec"].get("clusterIP", "")
-        self.made_owners = {}
-        self.new = set()
-        self.starts = 0
-        self.ever_forgotten = set(self.forgotten)
-
-
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    for placeholder, value in values.items():
-        template = template.replace(placeholder, value)
-    return template
-
-
-NAMINGS = (
-    Naming(),
-    Naming(),
-    Naming(),
-    Naming(name="{name}-{source}"),
-    Naming(namespace="both"),
-    Naming(name="{name}-{source}", namespace="both"),
-)
-
-
-def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
-    return st.sampled_from((usual,) * 5 * len(others) + others)
-
-
-policies = st.builds(
-    Policy,
-    prune=mostly(False, True),
-    naming=st.sampled_from(NAMINGS),
-    denied_namespaces=mostly((), ("mall",)),
-    create_namespaces=mostly(True, False),
-    endpoints_api=mostly(EndpointsApi.BOTH, EndpointsApi.ENDPOINTS, EndpointsApi.ENDPOINTSLICES),
-    external_names=mostly(True, False),
-    limits=st.just(LIMITS),
-)
-
-#: Which of so many nodes the one of this number reflects.
-TOPOLOGIES: dict[str, Callable[[int, int], Iterable[int]]] = {
-    "chain": lambda _, number: range(max(0, number - 1), number),
-    "ring": lambda count, number: [(number - 1) % count],
-    "star": lambda count, number: range(1, count) if number == 0 else (),
-    "fan": lambda _count, number: [0] if number else (),
-    "full": lambda count, number: [n for n in range(count) if n != number],
-}
-
-
-@st.composite
-def settings_of(draw: st.DrawFn, node: str, naming: Naming) -> SourceSettings:
-    """A source, by the name of its node, another one, or its URL."""
-    url = f"http://{node}.emitter"
-    names = [node, node, f"{node}2"]
-    if "{source}" not in naming.name:
-        names.append(url)
-    return SourceSettings(
-        draw(st.sampled_from(names)),
-        url=url,
-        selector=draw(st.sampled_from(SELECTORS)),
-        patience=draw(st.sampled_from(PATIENCES)),
-    )
-
-
-@dataclass(frozen=True)
-class Drawn:
-    policy: Policy
-    entries: tuple[Entry, ...]
-    emits: bool
-    timing: Timing | None
-
-
-@st.composite
-def worlds(draw: st.DrawFn) -> list[Drawn]:
-    count = draw(st.sampled_from((2, 3, 3, 3, 4, 5)))
-    names = "abcde"[:count]
-    topology = TOPOLOGIES[draw(st.sampled_from(("full", "full", *TOPOLOGIES)))]
-    found = []
-    for number in range(count):
-        policy = draw(policies)
-        sources = draw(st.permutations([names[n] for n in topology(count, number)]))
-        entries = tuple((name, draw(settings_of(name, policy.naming))) for name in sources)
-        emits = draw(st.sampled_from((True,) * 9 + (False,)))
-        timing = draw(st.sampled_from((LAZY,) * 5 + (None,)))
-        found.append(Drawn(policy, entries, emits, timing))
-    return found
-
-
-numbers = st.integers(0, 11)
-
-#: What follows a step at once: nothing, some bytes that move between some of the servers in turn,
-#: all that there is to do, or some time.
-afterwards = (
-    st.just("settle")
-    | st.just("nothing")
-    | st.lists(numbers, min_size=1, max_size=6)
-    | st.sampled_from((0.5, 3.0, 20.0))
-)
-After = str | list[int] | float
-
-
-some_keys = st.lists(st.sampled_from(KEYS), min_size=1, max_size=4, unique=True)
-
-#: A Service: its kind, what is behind it, how many ready addresses, and the value of a label.
-How = tuple[str, str, int, str]
-hows = st.tuples(
-    mostly("ClusterIP", "headless", "ExternalName"),
-    st.sampled_from(("endpoints", "endpoints", "slices", "both", "nothing")),
-    st.integers(0, 3),
-    st.sampled_from("xy"),
-)
-
-
-class Meshes(RuleBasedStateMachine):
-    """
-    :ivar history: what each node's cluster has shown since it was quiet, by the selector.
-    :ivar faults: nodes that may have been out of reach since it was quiet.
-    :ivar hushed: nodes whose Emitter is silent since a quiet moment, with what it showed then.
-    :ivar hearing: the hosts and sources that were listed before that and have not begun anew.
-    """
-
+class Meshes(Checks, RuleBasedStateMachine):
     def __init__(self) -> None:
-        super().__init__()
-        self.mesh = Mesh()
-        self.hosts: list[Host] = []
-        self.by_name: dict[str, Host] = {}
-        self.history: dict[str, list[dict[str | None, Snapshot]]] = {}
-        self.faults: set[str] = set()
-        self.silenced: set[str] = set()
-        self.hushed: dict[str, dict[str | None, Snapshot]] = {}
-        self.hearing: set[tuple[str, Entry]] = set()
-        self.failed = False
-        self.steps = 0  # since it was quiet
+        RuleBasedStateMachine.__init__(self)
+        Checks.__init__(self)
 
     @initialize(
         world=worlds(),
@@ -349,13 +91,6 @@ class Meshes(RuleBasedStateMachine):
         return self.hosts[number % len(self.hosts)]
 
     # What a person does
-
-    def note(self, host: Host) -> None:
-        """A person has written: that is what there is to guard, and to see."""
-        before, host.foreign = host.foreign, foreign_in(host.cluster)
-        host.unseen |= {key for r, key in host.foreign.keys() - before.keys() if r is ENDPOINTS}
-        shown = {selector: exported(host.cluster, selector) for selector in set(SELECTORS)}
-        self.history[host.name].append(shown)
 
     def free(self, host: Host, key: str) -> None:
         """Delete what is ours under this key, as a person does who wants the name."""
@@ -862,34 +597,6 @@ class Meshes(RuleBasedStateMachine):
                     for key in self.lost(host, source):
                         assert owner_in(host.cluster, key) is None, f"{key} is held for ever"
 
-    def lost(self, host: Host, source: Host) -> list[str]:
-        """The mirrors of it that nobody wants any more by the rules."""
-        found = []
-        for key, owner in host.owners.items():
-            names = [e[1].name for e in host.entries if e[0] == source.name]
-            if owner.source not in names or self.blocked(host, key) or key in host.made_owners:
-                continue
-            if ends({owner}, self.says(host, key), self.host_rules(host)) == {None}:
-                found.append(key)
-        return found
-
-    def check_held(self, host: Host, source: Host, how: str) -> None:
-        for node, told in host.entries:
-            if node != source.name:
-                continue
-            mirrors = [key for key in host.uids if host.owners[key].source == told.name]
-            lost = set(self.lost(host, source)) & set(mirrors)
-            blocked = any(self.blocked(host, key) for key in mirrors)
-            many = len(mirrors) >= LIMITS.least and len(lost) > LIMITS.fraction * len(mirrors)
-            for key in lost:
-                there = host.cluster.get(SERVICES, key)
-                if how != "watch" and many:
-                    assert there is not None, f"{key} is deleted in {host.name}: it is one of many"
-                    assert there["metadata"]["uid"] == host.uids[key][0]
-                    assert self.states(host, key) == {told.name: State.HELD}
-                elif how != "first list" and not blocked:
-                    assert there is None, f"{key} is held in {host.name}, though it is one of few"
-
     # What must be
 
     @invariant()
@@ -936,253 +643,6 @@ class Meshes(RuleBasedStateMachine):
         self.faults = set()
         self.steps = 0
 
-    def host_rules(self, host: Host, *, ever: bool = False) -> Rules:
-        if host.policy.prune:
-            return Rules(None)
-        return Rules(frozenset(host.ever_forgotten if ever else host.forgotten))
-
-    def answers(self, entry: Entry) -> bool:
-        return entry[0] in self.by_name and self.by_name[entry[0]].emits
-
-    def shown(self, host: Host, entry: Entry) -> Snapshot | None:
-        """What the program knows of a source once it is quiet, None as long as it is not listed."""
-        node, told = entry
-        if not self.answers(entry) or (
-            node in self.hushed and (host.name, entry) not in self.hearing
-        ):
-            return None
-        return self.hushed.get(node, self.history[node][-1])[told.selector]
-
-    def says(self, host: Host, key: str) -> list[Says]:
-        """What is known of the name once it is quiet."""
-        found = []
-        for entry in host.entries:
-            shown, told = self.shown(host, entry), entry[1]
-            found.append(
-                Says(
-                    told.name,
-                    told.url,
-                    self.claims(host, entry, key, [shown]) if shown is not None else {},
-                    frozenset({LISTED if shown is not None else OVERDUE}),
-                    frozenset({self.freshness(entry)}),
-                )
-            )
-        return found
-
-    def freshness(self, entry: Entry) -> int:
-        patience = entry[1].patience
-        if self.answers(entry) and entry[0] not in self.hushed:
-            return FRESH
-        if patience.remove_after is not None:
-            return REMOVED
-        return FRESH if patience.stale_after is None else STALE
-
-    def may_say(self, host: Host, entries: Iterable[Entry], key: str) -> list[Says]:
-        """What may have been known of the name at some moment since it was quiet last."""
-        found = []
-        disturbed = bool(self.faults or self.hushed or host.starts)
-        for entry in entries:
-            node, told = entry
-            shown: list[Snapshot] = []
-            listing = {LISTED}
-            if not self.answers(entry):
-                listing = {AWAITED, OVERDUE}
-            elif (host.name, entry) in self.hearing:
-                shown = [self.hushed[node][told.selector]]
-            elif node in self.hushed and entry in host.entries:
-                listing = {AWAITED, OVERDUE}
-                shown = [s[told.selector] for s in self.history[node]]
-            else:
-                shown = [s[told.selector] for s in self.history[node]]
-            if node in self.hushed and entry not in host.entries:
-                listing |= {LISTED}
-            if entry in host.new:
-                listing.add(AWAITED)
-                if node in self.faults or host.starts > 1:
-                    listing.add(OVERDUE)
-            freshness = {FRESH}
-            if disturbed and told.patience.stale_after is not None:
-                freshness.add(STALE)
-            if disturbed and told.patience.remove_after is not None:
-                freshness.add(REMOVED)
-            claims = self.claims(host, entry, key, shown)
-            found.append(
-                Says(told.name, told.url, claims, frozenset(listing), frozenset(freshness))
-            )
-        return found
-
-    def claims(
-        self, host: Host, entry: Entry, key: str, shown: Iterable[Snapshot]
-    ) -> dict[str, frozenset[str]]:
-        """What the source may say of each of its keys that may have this name in the host.
-
-        A Service and what is behind it come on different streams.
-        """
-        shown = list(shown)
-        found = {}
-        for there in sorted({*KEYS, *(one for snapshot in shown for one in snapshot)}):
-            if host.host_key(entry[1].name, there) != key:
-                continue
-            all_of = [snapshot.get(there, Exported()) for snapshot in shown]
-            kinds = {
-                "" if one.kind and host.refuses(there, key, one.kind) else one.kind
-                for one in all_of
-            }
-            states = {ABSENT} if "" in kinds else set()
-            if kinds - {"", "ExternalName"}:
-                states |= {BACKED if one.backed else BARE for one in all_of}
-            if "ExternalName" in kinds:
-                states.add(BACKED)
-            found[there] = frozenset(states)
-        return found
-
-    def blocked(self, host: Host, key: str) -> bool:
-        return (SERVICES, key) in host.foreign or (ENDPOINTS, key) in host.foreign
-
-    def states(self, host: Host, key: str) -> dict[str, State]:
-        assert host.node.program is not None
-        assert host.node.program.controller is not None
-        told = host.node.program.controller.statuses.get(key, {})
-        return {source: status.state for source, status in told.items()}
-
-    def check(self, host: Host) -> None:
-        for key in host.names():
-            try:
-                self.check_name(host, key)
-            except AssertionError as error:
-                raise AssertionError(f"{key} in {host.name}: {error}") from error
-
-    def check_name(self, host: Host, key: str) -> None:
-        owner = owner_in(host.cluster, key)
-        sources = self.says(host, key)
-        if (SERVICES, key) in host.foreign:
-            assert not any(map(is_ours, slices_of(host.cluster, key))), "slices of another Service"
-        waits = (
-            host.cluster.get(NAMESPACES, key.split("/", maxsplit=1)[0]) is None
-            and not host.policy.create_namespaces
-        )
-        if self.blocked(host, key) or waits:
-            self.check_states(host, key, sources, None, waits=waits)
-            return
-        starts = {host.owners.get(key), *host.made_owners.get(key, ())}
-        passed = reachable(
-            starts,
-            [self.may_say(host, entries, key) for entries in host.configurations],
-            self.host_rules(host, ever=True),
-        )
-        allowed = ends(passed, sources, self.host_rules(host))
-        assert owner in allowed, f"{owner} has it, not {allowed}; of {starts}, {sources}"
-        self.check_states(host, key, sources, owner)
-        if owner is None:
-            return
-        there = host.cluster.get(SERVICES, key)
-        kinds = {
-            snapshot[selector].get(origin, Exported()).kind
-            for shown in self.history.values()
-            for snapshot in shown
-            for selector in snapshot
-            for origin in (*KEYS, *snapshot[selector])
-        } - {""}
-        if there is not None and key in host.uids and None not in passed and len(kinds) < 2:
-            uid, cluster_ip = host.uids[key]
-            assert there["metadata"]["uid"] == uid, "it was deleted in between"
-            assert there["spec"].get("clusterIP", "") == cluster_ip
-        entry = next((e for e in host.entries if e[1].name == owner.source), None)
-        shown = self.shown(host, entry) if entry is not None else None
-        if entry is not None and shown is not None:
-            self.check_mirror(host, key, entry, shown[owner.origin], owner.origin)
-
-    def check_mirror(
-        self, host: Host, key: str, entry: Entry, wanted: Exported, origin: str
-    ) -> None:
-        """It is what its source exports."""
-        one = host.cluster.get(SERVICES, key)
-        assert one is not None, "there is no Service"
-        annotations, labels = texts(one, "annotations"), texts(one, "labels")
-        assert annotations.get(ORIGIN, key) == origin
-        assert (ORIGIN in annotations) == (origin != key)
-        mine = host.additions.get(one["metadata"]["uid"])
-        assert labels == {
-            **dict(wanted.labels),
-            REFLECTED: "true",
-            **({"mine": mine} if mine is not None else {}),
-        }
-        assert kind_of(one) == wanted.kind
-        assert [(p["name"], p["port"]) for p in one["spec"].get("ports", ())] == list(wanted.ports)
-        assert "selector" not in one["spec"]
-        freshness = self.freshness(entry)
-        behind = wanted.behind if wanted.kind != "ExternalName" else frozenset()
-        if freshness == REMOVED:
-            behind = frozenset()
-        api = host.policy.endpoints_api
-        ready = {b for b in behind if b[1]}
-        its_endpoints = host.cluster.get(ENDPOINTS, key)
-        if api is EndpointsApi.ENDPOINTSLICES or wanted.kind == "ExternalName":
-            assert its_endpoints is None
-        else:
-            assert its_endpoints is not None, "there are no Endpoints"
-            expected = {(ip, freshness != STALE, *port) for ip, _, *port in ready}
-            assert behind_endpoints(its_endpoints) == expected
-        own = [found for found in slices_of(host.cluster, key) if is_ours(found)]
-        if api is EndpointsApi.ENDPOINTS:
-            assert not own
-            return
-        expected = {(ip, told and freshness != STALE, *port) for ip, told, *port in behind}
-        if self.has_lost_slices(host, key):
-            assert behind_slices(own) <= expected
-        else:
-            assert behind_slices(own) == expected
-
-    def has_lost_slices(self, host: Host, key: str) -> bool:
-        """Whether a person has taken one of the mirror's slices."""
-        namespace, name = key.split("/")
-        pattern = re.compile(rf"{namespace}/{name}-[a-z2-7]{{12}}")
-        return any(r is ENDPOINTSLICES and pattern.fullmatch(k) for r, k in host.foreign)
-
-    def check_states(
-        self,
-        host: Host,
-        key: str,
-        sources: list[Says],
-        owner: Owner | None,
-        *,
-        waits: bool = False,
-    ) -> None:
-        """What people are told."""
-        if any(len(source.claims) > 1 for source in sources):
-            return
-        exporting = {source.name for source in sources if source.may_export}
-        found = {n: s for n, s in self.states(host, key).items() if s is not State.REFUSED}
-        if self.blocked(host, key):
-            assert found == dict.fromkeys(exporting, State.CONFLICT)
-        elif owner is None:
-            first = {s.name for s in sources if not s.may_lack}
-            if not waits or not first:
-                assert found == dict.fromkeys(exporting, State.PENDING)
-        else:
-            expected = dict.fromkeys(exporting, State.STANDBY)
-            names = [s for s in sources if s.name == owner.source]
-            names = names or [s for s in sources if s.url == owner.source]
-            if not names:
-                expected[owner.source] = State.ORPHANED
-            elif len(names) == 1:
-                (freshness,) = names[0].freshness
-                told = (State.MIRRORED, State.STALE, State.WITHDRAWN)
-                expected[names[0].name] = told[freshness]
-            else:
-                return
-            assert found == expected
-
-    def check_watchers(self) -> None:
-        """Each source is watched by those who are to, and by nobody else."""
-        for host in self.hosts:
-            if not host.emits or host.name in self.hushed or host.node.program is None:
-                continue
-            api = host.node.program.read_api
-            assert api is not None
-            followers = sum(entry[0] == host.name for h in self.hosts for entry in h.entries)
-            assert api.stats.watchers == 3 * followers, f"watches of {host.name}"
-
     def teardown(self) -> None:
         if self.hosts and not self.failed:
             for name in tuple(self.hushed):
@@ -1195,3 +655,5 @@ TestMeshes = Meshes.TestCase
 TestMeshes.settings = settings(
     suppress_health_check=[*HealthCheck],
 )
+# A minute of work, on a machine that may have other things to do.
+TestMeshes.pytestmark = pytest.mark.timeout(300)
