@@ -78,7 +78,7 @@ class Controller(Service):
         self.stats = self._outcomes.stats
         self.statuses = self._outcomes.statuses
         self.journal = self._outcomes.journal
-        self.queue = WorkQueue()
+        self.queue = WorkQueue(workers)
         self.paused = False
         self._reactor = reactor
         self.host = host
@@ -86,7 +86,6 @@ class Controller(Service):
         self._policy = policy or Policy()
         self.fleet = Fleet(reactor, host, self._policy)
         self.fleet.use(sources)
-        self._workers = workers
         self._refusals = Refusals()
         self._feed = Feed(reactor, self.queue, host, self.fleet, self._pump_soon)
         self._contested: set[str] = set()
@@ -147,7 +146,7 @@ class Controller(Service):
             configured = ", ".join(map(repr, self.sources)) or "none"
             raise ValueError(f"no source {source!r} is configured; there is: {configured}")
         released = self.fleet.breaker.release(source)
-        self.queue.add(released)
+        self.queue.add(released, source)
         self._pump_soon()
         return len(released)
 
@@ -255,12 +254,11 @@ class Controller(Service):
         if features is None:
             self._pump_soon(0.2)
             return
-        self.queue.add(key for _, key in self.fleet.review())
+        for source, no_longer_held in self.fleet.review():
+            self.queue.add((no_longer_held,), source)
         if self.paused:
             return
         for _ in range(KEYS_PER_TURN):
-            if self.queue.working >= self._workers:
-                return
             key = self.queue.take(self._reactor.seconds())
             if key is None:
                 due = [self.queue.next_due(), self.fleet.breaker.next_due()]
@@ -320,11 +318,11 @@ class Controller(Service):
         """
         match self._refusals.judge(key, action, error, planned):
             case Course.AGAIN:
-                self.queue.add((key,))
+                self.queue.again(key)
             case Course.EVERYTHING:
                 if self._forbidden is None and self.running:
                     self._forbidden = self._reactor.callLater(HOLD, self._allow_slices)
-                self.queue.add((key,))
+                self.queue.again(key)
                 self.look_at_everything()
             case Course.HOLD:
                 self.queue.add_later(key, self._reactor.seconds() + HOLD)

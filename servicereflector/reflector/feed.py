@@ -1,4 +1,9 @@
-"""What puts keys into the queue: every change of a store that may make work."""
+"""What puts keys into the queue: every change of a store that may make work.
+
+A key comes in the lane of the source that told of it, or of whose mirrors it is looked at; what the
+host's own objects lead to has a lane, too. It is fresh where an event told that it has changed;
+whatever comes of a list, or of a change of something else, is not: there may be thousands of it.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +48,8 @@ class Feed:
         host = self._host
         self._subscriptions += [
             host.namespaces.subscribe(self._namespaces_changed),
-            host.services.subscribe(self._keys_changed),
-            host.endpoints.subscribe(self._keys_changed),
+            host.services.subscribe(self._host_listener(host.services)),
+            host.endpoints.subscribe(self._host_listener(host.endpoints)),
             host.slices.subscribe(self._host_slices_changed),
         ]
         for source in self._fleet.sources:
@@ -72,41 +77,56 @@ class Feed:
 
     def everything(self) -> None:
         """Queue every key that a source has or that the host holds a mirror of."""
-        self._queue.add(self.keys())
+        for lane, keys in self.keys_by_lane():
+            self._queue.add(keys, lane)
         self._fed()
 
     def keys(self) -> Iterator[str]:
         """Every key that a source has or that the host holds a mirror of, some more than once."""
+        for _, keys in self.keys_by_lane():
+            yield from keys
+
+    def keys_by_lane(self) -> Iterator[tuple[str, list[str]]]:
+        """The same, part by part as it is asked for."""
         for source in self._fleet.sources:
-            yield from source.host_keys()
+            yield source.name, source.host_keys()
         for store in (self._host.services, self._host.endpoints):
-            yield from (record.key for record in store if record.source is not None)
-        yield from self._host.slices.mirrored()
+            mirrors: dict[str, list[str]] = {source.name: [] for source in self._fleet.sources}
+            for record in store:
+                if record.source is not None:
+                    lane = record.source if record.source in mirrors else ""
+                    mirrors.setdefault(lane, []).append(record.key)
+            yield from mirrors.items()
+        yield "", list(self._host.slices.mirrored())
 
     def all_of(self, source: Source) -> None:
         """Queue every key that the source has or that the host holds a mirror of it under."""
         for store in (self._host.services, self._host.endpoints):
-            self._queue.add(
-                r.key for r in store if r.source is not None and source.answers_to(r.source)
-            )
-        self._queue.add(source.host_keys())
+            mirrors = [r.key for r in store if r.source is not None and source.answers_to(r.source)]
+            self._queue.add(mirrors, source.name)
+        self._queue.add(source.host_keys(), source.name)
         self._fed()
 
-    def _keys_changed(self, keys: tuple[str, ...]) -> None:
-        self._queue.add(keys)
-        self._fed()
+    def _host_listener(self, store: Store) -> Listener:
+        def listener(keys: tuple[str, ...]) -> None:
+            self._queue.add(keys, fresh=not self._is_anew(store))
+            self._fed()
+
+        return listener
 
     def _namespaces_changed(self, namespaces: tuple[str, ...]) -> None:
         for namespace in namespaces:
             self._queue.add(self._host.services.keys_in(namespace))
             for source in self._fleet.sources:
-                self._queue.add(source.host_keys_in(namespace))
+                self._queue.add(source.host_keys_in(namespace), source.name)
         self._fed()
 
     def _host_slices_changed(self, keys: tuple[str, ...]) -> None:
-        if self._is_anew(self._host.slices):
+        anew = self._is_anew(self._host.slices)
+        if anew:
             self.everything()  # that there are slices changes every plan
-        self._keys_changed(keys)
+        self._queue.add(keys, fresh=not anew)
+        self._fed()
 
     def _source_listener(self, source: Source, store: Store | Slices) -> Listener:
         def listener(keys: tuple[str, ...]) -> None:
@@ -116,7 +136,7 @@ class Feed:
                 now = self._clock.seconds()
                 for key in () if anew else here:
                     self.arrived.setdefault(key, now)
-                self._queue.add(here)
+                self._queue.add(here, source.name, fresh=not anew)
             if anew:
                 # A new list: what it lacks, the mirrors may still have.
                 if self._fleet.awaiting():
