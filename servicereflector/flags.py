@@ -43,6 +43,9 @@ _LONGEST = 2**63 / 1e9
 #: Seconds. The watch of a quiet source is opened anew several times in that time.
 SHORTEST_SILENCE = 3.0
 
+#: Seconds. What is done from time to time costs the cluster a little.
+SHORTEST_PERIOD = 10.0
+
 #: A glob of what stands in label keys and namespaces.
 _GLOB = r"(?:[A-Za-z0-9._/*?-]|\[!?[A-Za-z0-9._/-]+\])+"
 
@@ -219,6 +222,14 @@ def silence(text: str) -> float:
     seconds = duration(text)
     if 0 < seconds < SHORTEST_SILENCE:
         raise ValueError(f"{text!r} is too short: say {SHORTEST_SILENCE:g}s at the least, or 0")
+    return seconds
+
+
+def period(text: str) -> float:
+    """Seconds between two times that something is done, 0 for never."""
+    seconds = duration(text)
+    if 0 < seconds < SHORTEST_PERIOD:
+        raise ValueError(f"{text!r} is too short: say {SHORTEST_PERIOD:g}s at the least, or 0")
     return seconds
 
 

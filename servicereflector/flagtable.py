@@ -17,6 +17,7 @@ from .flags import (
     named_value,
     one_of,
     per_source,
+    period,
     port,
     silence,
 )
@@ -224,6 +225,13 @@ FLAGS = (
         "For how long, while the source keeps to its answer; service-reflector release SOURCE "
         "ends it at once.",
         duration,
+    ),
+    Flag(
+        "reflector.compare-period",
+        "10m",
+        "How often everything is compared with what it should be, in case that a change was "
+        "missed; 0 is never.",
+        period,
     ),
     Flag(
         "reflector.namespaces",

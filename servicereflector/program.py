@@ -21,12 +21,14 @@ from .kube.objects import Record, split_key
 from .kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES
 from .kube.selectors import LabelSelector
 from .kube.slices import MANAGED_BY, MANAGER
-from .listwatch.informer import Api, Informer
+from .listwatch.api import Api
+from .listwatch.informer import Informer
 from .listwatch.machine import Timing
 from .listwatch.version import VersionApi, VersionPoller
 from .mirror.policy import Policy
 from .mirror.states import is_exported
 from .reflector.abilities import Abilities
+from .reflector.comparison import Comparison
 from .reflector.controller import Controller
 from .reflector.correlation import Involved, Occurrence
 from .reflector.follower import SourceFollower, SourceSettings
@@ -65,6 +67,7 @@ class Roles:
     :ivar reflected: what is asked of the sources, None for no Reflector.
     :ivar policy: how the Reflector mirrors.
     :ivar delete_namespaces: whether namespaces that it created are deleted when they are empty.
+    :ivar compare_period: seconds between comparisons of all that there is, 0 for none.
     """
 
     namespace: str = ""
@@ -72,6 +75,7 @@ class Roles:
     reflected: LabelSelector | None = None
     policy: Policy = field(default_factory=Policy)
     delete_namespaces: bool = False
+    compare_period: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Program(MultiService):
     :ivar informers: of the host and of all sources.
     :ivar read_api: the Emitter's Klein resource, None without that role.
     :ivar controller: None without the role of the Reflector.
+    :ivar comparison: None where nothing is compared.
     """
 
     log = Logger()
@@ -109,6 +114,7 @@ class Program(MultiService):
         self.informers: list[Informer] = []
         self.read_api: ReadApi | None = None
         self.controller: Controller | None = None
+        self.comparison: Comparison | None = None
         self._world = world
         self._host = host
         self._followers: dict[SourceClient, SourceFollower] = {}
@@ -138,6 +144,8 @@ class Program(MultiService):
             self.read_api = self._make_emitter(roles.emitted)
         if roles.reflected is not None:
             self.controller = self._make_reflector(roles.policy)
+            if roles.compare_period:
+                self.comparison = self._make_comparison(self.controller)
             self.use_sources(sources, roles.policy.spared)
 
     @inlineCallbacks
@@ -280,6 +288,20 @@ class Program(MultiService):
                 namespace=self._namespace,
             ).setServiceParent(self)
         return controller
+
+    def _make_comparison(self, controller: Controller) -> Comparison:
+        comparison = Comparison(
+            self._world.reactor,
+            controller,
+            lambda: (
+                i for i in self.informers if i.source == HOST and i.store.resource != NAMESPACES
+            ),
+            writes=lambda: not controller.paused,
+            period=self._roles.compare_period,
+            random=self._world.random,
+        )
+        comparison.setServiceParent(self)
+        return comparison
 
     def _make_follower(self, source: SourceClient) -> SourceFollower:
         assert self.controller is not None

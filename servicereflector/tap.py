@@ -135,7 +135,9 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     administration = Administration(program, reactor.seconds, problems)
     _serve_admin(options, reactor, administration, service)
     streams = program.read_api.stats if program.read_api is not None else None
-    collector = ProgramCollector(reactor, program.informers, streams, program.controller)
+    collector = ProgramCollector(
+        reactor, program.informers, streams, program.controller, program.comparison
+    )
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
     doors = [Door("--listen", options["listen"], health.app.resource())]
     if program.read_api is not None:
@@ -173,6 +175,7 @@ def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sour
         reflected=options["reflector.selector"] if options["reflector"] else None,
         policy=_policy(options),
         delete_namespaces=options["reflector.delete-namespaces"],
+        compare_period=0.0 if planning else options["reflector.compare-period"],
     )
     sourcing = Sourcing(reactor, options)
     program = Program(surroundings(reactor), host, sourcing.flags, roles)

@@ -19,6 +19,7 @@ from servicereflector.flags import (
     glob,
     named_value,
     per_source,
+    period,
     silence,
 )
 
@@ -276,3 +277,14 @@ def test_a_silence_that_can_be_told_from_quiet(text: str, seconds: float) -> Non
 def test_a_silence_that_cannot(text: str) -> None:
     with pytest.raises(ValueError, match="too short: say 3s at the least, or 0"):
         silence(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0.0), ("10s", 10.0), ("1h", 3600.0)])
+def test_a_period_that_costs_little(text: str, seconds: float) -> None:
+    assert period(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["1s", "9999ms", "1ns"])
+def test_a_period_that_costs_too_much(text: str) -> None:
+    with pytest.raises(ValueError, match="too short: say 10s at the least, or 0"):
+        period(text)

@@ -565,6 +565,34 @@ def test_a_stream_that_is_silent_for_ninety_seconds_is_watched_anew() -> None:
     assert isinstance(watch, Watch)
 
 
+@pytest.mark.parametrize("state", [State.OPENING, State.STREAMING])
+def test_who_knows_better_has_the_store_listed_anew(state: State) -> None:
+    """In the place of the watch."""
+    machine = opened()
+    if state is State.OPENING:
+        machine.ended(machine.request, NOW + 1)
+    before = machine.request
+    assert machine.relist(NOW + 1) == [Abandon(before), List(before + 1, "", PAGE_LIMIT)]
+    assert machine.event(before, event(9), NOW + 1) == []
+
+
+def test_a_wait_ends_with_the_list_that_was_asked_for_meanwhile() -> None:
+    """And not before: a server that fails is not to be asked more often."""
+    machine = opened()
+    machine.failed(machine.request, OSError("reset"), NOW)
+    deadline = machine.deadline
+    assert machine.relist(NOW) == []
+    assert machine.deadline == deadline
+    assert isinstance(after_the_wait(machine), List)
+
+
+def test_a_list_that_is_under_way_is_not_begun_anew() -> None:
+    machine = ListWatch(lambda: 0.5)
+    machine.start(NOW)
+    assert machine.relist(NOW) == []
+    assert machine.page(1, ListPage((), 7), NOW)[0] == Replace((), 7)
+
+
 def test_any_byte_moves_the_deadline() -> None:
     """Even if it is no whole event."""
     machine = opened()

@@ -37,6 +37,7 @@ from servicereflector.ops.health import Check, HealthApi
 from servicereflector.ops.logs import make_observer
 from servicereflector.ops.metrics import ProgramCollector, make_registry
 from servicereflector.ops.sockets import CLOSE_TIMEOUT, BindError, SocketService, bind
+from servicereflector.reflector.comparison import Comparison
 from servicereflector.reflector.controller import Controller
 from servicereflector.reflector.host import Host
 from servicereflector.reflector.slices import Slices
@@ -260,13 +261,23 @@ class Parts:
             Source(name, Store(SERVICES), Store(ENDPOINTS), Slices()) for name in ("east", "north")
         ]
         self.controller = Controller(self.clock, host, sources, features=lambda: None)
+        self.comparison = Comparison(
+            self.clock,
+            self.controller,
+            lambda: (),
+            writes=lambda: True,
+            period=600,
+            random=lambda: 0.5,
+        )
 
     def _informer(self, source: str, resource: Any) -> Informer:
         nobody: Any = None
         return Informer(self.clock, nobody, Store(resource), random=lambda: 0.5, source=source)
 
     def families(self) -> dict[str, Metric]:
-        collector = ProgramCollector(self.clock, self.informers, self.streams, self.controller)
+        collector = ProgramCollector(
+            self.clock, self.informers, self.streams, self.controller, self.comparison
+        )
         return {family.name: family for family in collector.collect()}
 
     def values(self, name: str) -> dict[tuple[str, ...], float]:
@@ -352,6 +363,19 @@ def test_watchers_and_bytes_are_those_of_the_emitter(parts: Parts) -> None:
     assert parts.values("emitter_slow_watchers_total") == {(): 1}
 
 
+def test_the_comparison_tells_what_it_did(parts: Parts) -> None:
+    """Every kind of difference is there from the start, for alerts."""
+    stats = parts.comparison.stats
+    assert parts.values("comparison_differences_total") == {("plan",): 0, ("store",): 0}
+    stats.rounds, stats.duration, stats.longest_slice = 3, 1.5, 0.02
+    stats.compared["plan"], stats.differences["store"] = 7, 2
+    assert parts.values("comparison_rounds_total") == {(): 3}
+    assert parts.values("comparison_compared_total") == {("plan",): 7, ("store",): 0}
+    assert parts.values("comparison_differences_total") == {("plan",): 0, ("store",): 2}
+    assert parts.values("comparison_duration_seconds") == {(): 1.5}
+    assert parts.values("comparison_longest_slice_seconds") == {(): 0.02}
+
+
 def test_a_role_that_is_off_has_no_metrics(parts: Parts) -> None:
     """Rather than zeros."""
     names = [family.name for family in ProgramCollector(parts.clock, [], None, None).collect()]
@@ -369,7 +393,9 @@ def test_metrics_are_named_as_prometheus_wants_it(parts: Parts) -> None:
             assert not re.search(
                 r"_(ms|millis|milliseconds|minutes|kb|mb|count|sum)(_|$)", sample.name
             )
-            assert sample.labels.keys() <= {"source", "resource", "state", "operation", "version"}
+            assert sample.labels.keys() <= {
+                *("source", "resource", "state", "operation", "version", "kind")
+            }
 
 
 def test_the_registry_has_the_processs_own_metrics(parts: Parts) -> None:

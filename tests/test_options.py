@@ -62,6 +62,7 @@ TABLE: dict[str, tuple[Any, str, Any]] = {
     "reflector.remove-after": ([], "east=1h", [("east", 3600.0)]),
     "reflector.max-delete-fraction": (0.5, "1", 1.0),
     "reflector.delete-hold": (300.0, "90s", 90.0),
+    "reflector.compare-period": (600.0, "0", 0.0),
     "reflector.namespaces": ([], "shop,web-*", ["shop", "web-*"]),
     "reflector.deny-namespaces": ([], "kube-*", ["kube-*"]),
     "reflector.create-namespaces": (True, "false", False),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -12,48 +11,27 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..kube.lists import decode_list
+from ..kube.lists import ListPage, decode_list
 from ..kube.objects import BadObject
-from ..kube.resources import Resource
 from ..kube.status import ApiError
 from ..kube.watchevents import Bookmark, LineSplitter, decode_event
 from ..store.versioned import Store
-from .machine import Abandon, Apply, Effect, List, ListWatch, Replace, Timing, Trouble, Watch
+from .api import Api, Stoppable
+from .machine import (
+    PAGE_LIMIT,
+    Abandon,
+    Apply,
+    Effect,
+    List,
+    ListWatch,
+    Replace,
+    Timing,
+    Trouble,
+    Watch,
+)
 
 #: The longest line of a watch that is kept, in bytes; etcd refuses objects above 1.5 MB.
 MAX_LINE = 8 * 1024 * 1024
-
-
-class Stoppable(Protocol):
-    def stop(self) -> None: ...
-
-
-class Api(Protocol):
-    """What the Informer needs of a client; errors are ApiError or the transport's own."""
-
-    def list(
-        self,
-        resource: Resource,
-        *,
-        namespace: str,
-        label_selector: str,
-        field_selector: str,
-        limit: int,
-        continue_token: str,
-    ) -> Coroutine[Any, Any, bytes]: ...
-
-    def watch(
-        self,
-        resource: Resource,
-        *,
-        namespace: str,
-        label_selector: str,
-        field_selector: str,
-        resource_version: str,
-        timeout_seconds: int,
-        on_data: Callable[[bytes], None],
-        on_end: Callable[[Exception | None], None],
-    ) -> Coroutine[Any, Any, Stoppable]: ...
 
 
 @dataclass(slots=True)
@@ -131,6 +109,22 @@ class Informer(Service):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def relist(self) -> None:
+        """List anew: the store does not hold what the API has."""
+        if self.running:
+            self._carry_out(self._machine.relist(self._reactor.seconds()))
+
+    async def page(self, label_selector: str, continue_token: str) -> ListPage:
+        """A page of what it follows, less what the labels leave out; the store is not touched."""
+        ours = self._scope["label_selector"]
+        both = f"{ours},{label_selector}" if ours else label_selector
+        scope = {**self._scope, "label_selector": both}
+        resource = self.store.resource
+        body = await self._api.list(
+            resource, limit=PAGE_LIMIT, continue_token=continue_token, **scope
+        )
+        return decode_list(resource, body)
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:

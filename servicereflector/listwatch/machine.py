@@ -9,6 +9,7 @@ effects out and its inputs in.
 - Only the server's word that the version is unusable leads to a list: 410, "too large", any other
   4xx but 401, 408 and 429, and any ERROR event that is no 429 or 5xx.
 - A continue token that expired: the list begins again in one piece, or it might never end.
+- Who finds that the store does not hold what the API has may ask for a list, too; a wait goes on.
 - A failure is followed by a wait with backoff, and so is a watch that ended within a second,
   whatever it brought: a server could have us spin. The first 410 after a stream that lasted longer
   is no failure.
@@ -216,6 +217,14 @@ class ListWatch:
             self._note_health(now)
             return [abandon, *self._watch(now)]
         return [abandon, *self._failed(Idle(f"no answer for {self._timing.idle:g} s"), now)]
+
+    def relist(self, now: float) -> list[Effect]:
+        """What was taken over is not what the API has: list anew, unless that is under way."""
+        if self.state in (State.OPENING, State.STREAMING):
+            return [Abandon(self.request), *self._list(now)]
+        if self.state is State.WAITING:
+            self._version = 0
+        return []
 
     def _list(self, now: float) -> list[Effect]:
         self._records = []

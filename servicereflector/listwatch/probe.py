@@ -12,7 +12,7 @@ from ..kube.lists import decode_list
 from ..kube.objects import BadObject
 from ..kube.resources import Resource
 from ..kube.status import ApiError
-from .informer import Api
+from .api import Api
 from .poller import Poller
 
 #: Seconds between two questions to an API that does not serve the resource: it may be upgraded.

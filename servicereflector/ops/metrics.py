@@ -20,6 +20,7 @@ from ..emitter.streams import StreamStats
 from ..listwatch.informer import Informer
 from ..mirror.freshness import Freshness
 from ..mirror.states import State
+from ..reflector.comparison import Comparison, ComparisonStats
 from ..reflector.controller import Controller
 
 _PREFIX = "service_reflector_"
@@ -58,6 +59,7 @@ class ProgramCollector(Collector):
     """
     :param streams: the Emitter's, None without that role.
     :param controller: the Reflector's, None without that role.
+    :param comparison: None where nothing is compared.
     """
 
     def __init__(
@@ -66,11 +68,13 @@ class ProgramCollector(Collector):
         informers: Sequence[Informer],
         streams: StreamStats | None,
         controller: Controller | None,
+        comparison: Comparison | None = None,
     ) -> None:
         self._clock = clock
         self._informers = informers
         self._streams = streams
         self._controller = controller
+        self._comparison = comparison
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "The version that runs.", {(__version__,): 1}, ["version"])
@@ -79,6 +83,8 @@ class ProgramCollector(Collector):
             yield from self._of_streams(self._streams)
         if self._controller is not None:
             yield from self._of_controller(self._controller)
+        if self._comparison is not None:
+            yield from self._of_comparison(self._comparison.stats)
 
     def _of_informers(self) -> Iterator[Metric]:
         labels = ("source", "resource")
@@ -127,6 +133,31 @@ class ProgramCollector(Collector):
         )
         yield _counter(
             "emitter_slow_watchers", "Watches ended because nobody read.", {(): streams.slow}
+        )
+
+    @staticmethod
+    def _of_comparison(stats: ComparisonStats) -> Iterator[Metric]:
+        yield _counter(
+            "comparison_rounds",
+            "Comparisons of everything with what it should be that came to their end.",
+            {(): stats.rounds},
+        )
+        by_kind = {
+            "compared": "What was compared: plans of keys, objects of the host with the store.",
+            "differences": "What was found to be wrong, and is mended: it should never be.",
+        }
+        for member, told in by_kind.items():
+            values = {(kind,): count for kind, count in getattr(stats, member).items()}
+            yield _counter(f"comparison_{member}", told, values, ("kind",))
+        yield _gauge(
+            "comparison_duration_seconds",
+            "How long the last comparison took, with its pauses.",
+            {(): stats.duration},
+        )
+        yield _gauge(
+            "comparison_longest_slice_seconds",
+            "For how long a comparison held the reactor at the most.",
+            {(): stats.longest_slice},
         )
 
     @staticmethod

@@ -7,7 +7,7 @@ once, one key never twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from twisted.application.service import Service
@@ -176,6 +176,11 @@ class Controller(Service):
         """Queue every key that a source has or that the host holds a mirror of."""
         self._feed.everything()
 
+    def look_at_keys(self, keys: Iterable[str]) -> None:
+        """Queue these."""
+        self.queue.add(keys)
+        self._pump_soon()
+
     def look_at(self, source: Source) -> None:
         """Queue every key that the source has or has a mirror under."""
         self._feed.all_of(source)
@@ -196,9 +201,13 @@ class Controller(Service):
         )
         return features if self.host.synced(with_slices=with_slices) else None
 
+    def each_key(self) -> Iterator[str]:
+        """Every name of the host that a source wants or that has a mirror, some more than once."""
+        return self._feed.keys()
+
     def all_keys(self) -> list[str]:
-        """Every name of the host that a source wants or that has a mirror, in order."""
-        return sorted(set(self._feed.keys()))
+        """The same, in order, each once."""
+        return sorted(set(self.each_key()))
 
     def states(self, key: str) -> list[SourceState]:
         """What each source says of a name of the host."""

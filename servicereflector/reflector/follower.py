@@ -11,7 +11,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..kube.resources import ENDPOINTS, SERVICES
-from ..listwatch.informer import Api, Informer
+from ..listwatch.api import Api
+from ..listwatch.informer import Informer
 from ..listwatch.machine import Timing
 from ..mirror.freshness import Freshness, Patience
 from ..mirror.policy import Policy

@@ -10,7 +10,8 @@ from twisted.logger import Logger
 
 from ..kube.resources import ENDPOINTSLICES
 from ..kube.status import ApiError
-from ..listwatch.informer import Api, Informer
+from ..listwatch.api import Api
+from ..listwatch.informer import Informer
 from ..listwatch.probe import ABSENT, Probe
 from ..store.versioned import Store
 from .slices import Slices
