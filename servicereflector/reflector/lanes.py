@@ -20,7 +20,7 @@ closed lanes that are passed over.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 #: Of so many keys one is of resync where any waits.
@@ -45,7 +45,7 @@ class Lanes:
             True: OrderedDict(),
             False: OrderedDict(),
         }
-        self._places: dict[str, list[Place]] = {}
+        self._places: dict[str, tuple[Place, ...]] = {}
         self._fresh_in_a_row = 0
 
     def __len__(self) -> int:
@@ -55,16 +55,16 @@ class Lanes:
     def __contains__(self, key: str) -> bool:
         return key in self._places
 
-    def places(self, key: str) -> tuple[Place, ...]:
-        """Where the key waits, in the order in which it was added."""
-        return tuple(self._places.get(key, ()))
-
-    def add(self, key: str, place: Place) -> None:
-        """Have the key wait here, too, at the end; where it does so already it stays."""
+    def add(self, keys: Collection[str], place: Place) -> None:
+        """Have the keys wait here, too, at the end; one that does so already stays where it is."""
+        if not keys:
+            return
         line = self._lines[place.fresh].setdefault(place.lane, OrderedDict())
-        if key not in line:
-            line[key] = None
-            self._places.setdefault(key, []).append(place)
+        here = (place,)
+        for key in keys:
+            if key not in line:
+                line[key] = None
+                self._places[key] = self._places.get(key, ()) + here
 
     def take(self, is_open: Callable[[str], bool]) -> tuple[str, Place] | None:
         """The next key and the place that it was taken from; None where no open lane has any.

@@ -67,19 +67,18 @@ class WorkQueue:
         :param lane: the source that is the cause, ``""`` for the host.
         :param fresh: whether an event told that the key has changed.
         """
-        for key in keys:
-            self._add(key, Place(lane, fresh))
+        self._add(list(keys), Place(lane, fresh))
 
     def again(self, key: str) -> None:
         """Have a key that is worked on come back at once, as urgent as it was."""
-        self._add(key, self._working[key])
+        self._add([key], self._working[key])
 
-    def _add(self, key: str, place: Place) -> None:
-        self._due.pop(key, None)
-        if key in self._working:
-            self._again.setdefault(key, {})[place] = None
-        else:
-            self._ready.add(key, place)
+    def _add(self, keys: list[str], place: Place) -> None:
+        for key in keys:
+            self._due.pop(key, None)
+            if key in self._working:
+                self._again.setdefault(key, {})[place] = None
+        self._ready.add([key for key in keys if key not in self._working], place)
 
     def take(self, now: float) -> str | None:
         """The next key to work on, to be given back by :meth:`done`; None if there is none, or no
@@ -87,7 +86,7 @@ class WorkQueue:
         while self._later and self._later[0][0] <= now:
             due, key = heapq.heappop(self._later)
             if self._is_valid(due, key):
-                self._add(key, Place(self._due[key][1], fresh=False))
+                self._add([key], Place(self._due[key][1], fresh=False))
         if len(self._working) >= self._workers:
             return None
         taken = self._ready.take(self._may_work)
@@ -108,7 +107,7 @@ class WorkQueue:
         if not self._busy[lane]:
             del self._busy[lane]
         for place in self._again.pop(key, ()):
-            self._add(key, place)
+            self._add([key], place)
 
     def forget(self, key: str) -> None:
         """The key has succeeded: its next failure is its first."""
