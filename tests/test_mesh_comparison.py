@@ -162,23 +162,53 @@ def test_a_record_that_no_mirror_is_behind_goes(mesh: Mesh) -> None:
     assert is_right(west, SERVICES)
 
 
-def test_a_mirror_that_changed_while_the_watch_was_deaf_is_put_right(mesh: Mesh) -> None:
-    """Its stream stays open and brings bytes, so nothing else would notice."""
-    _, west = pair(mesh)
-    deaf = informer(west, ENDPOINTS)
+def make_deaf(mesh: Mesh, informer: Informer) -> None:
+    """Its stream stays open and brings bytes, so the machine does not notice."""
 
     def received(request: int, _splitter: object, _data: bytes) -> None:
-        deaf._machine.data(request, mesh.network.clock.seconds())
+        informer._machine.data(request, mesh.network.clock.seconds())
 
-    deaf._received = received  # type: ignore[method-assign]
+    informer._received = received  # type: ignore[method-assign]
+
+
+def test_a_mirror_that_changed_while_the_watch_was_deaf_is_put_right(mesh: Mesh) -> None:
+    """Once the watch had more time than it may lag."""
+    _, west = pair(mesh)
+    make_deaf(mesh, informer(west, ENDPOINTS))
     tamper(west, "10.66.0.1")
     mesh.advance(0.4 * PERIOD)
     assert ips(west) == {"10.66.0.1"}
-    del deaf._received  # type: ignore[method-assign]
     mesh.advance(ROUND)
     assert stats(west).differences == {"plan": 0, "store": 1}
     assert ips(west) == {"10.9.0.1"}
-    assert is_right(west, ENDPOINTS)
+
+
+def test_a_watch_that_is_known_to_be_lost_is_no_difference(mesh: Mesh) -> None:
+    """It is being opened anew, and will bring what is missing."""
+    _, west = pair(mesh)
+    lost = informer(west, ENDPOINTS)
+    make_deaf(mesh, lost)
+    lost.stats.connected = False
+    lost._recovered = lambda _what: None  # type: ignore[method-assign]
+    tamper(west, "10.66.0.1")
+    mesh.advance(ROUND)
+    assert stats(west).differences == {"plan": 0, "store": 0}
+    assert ips(west) == {"10.66.0.1"}
+
+
+def test_what_changes_during_a_round_is_no_difference(mesh: Mesh) -> None:
+    """The list is older than the store then."""
+    _, west = pair(mesh)
+    assert west.program is not None
+    comparison = west.program.comparison
+    assert comparison is not None
+    while comparison._round is None:
+        mesh.advance(0.25)
+    for number in range(40):
+        tamper(west, f"10.66.0.{number}")
+        mesh.advance(0.25)
+    assert stats(west).rounds == 1
+    assert stats(west).differences == {"plan": 0, "store": 0}
 
 
 def test_a_key_that_nothing_told_of_is_queued(mesh: Mesh) -> None:
