@@ -13,7 +13,8 @@ _LOG_TAIL_BYTES = 4000
 # its restart: a client that keeps trying to connect to it may get it as its own local port.
 _PORTS = range(15000, 30000)
 
-_given: set[int] = set()
+#: The ports that were given, each with what keeps it from other processes that ask for one.
+_given: dict[int, socket.socket] = {}
 
 # Becomes the program, under the same pid. A preexec_fn would do, but not beside threads.
 _LAUNCHER = """
@@ -28,18 +29,27 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def free_port() -> int:
-    """Pick a TCP port of 127.0.0.1 on which nothing listens now; never the same one twice."""
+    """Pick a TCP port of 127.0.0.1 on which nothing listens now; never the same one twice.
+
+    On Linux no other process is given it either, as long as this one runs, even while the port's
+    server is down: a socket stays bound to it. Servers can listen there beside it if they set
+    SO_REUSEADDR, as those of Go, Node.js and Twisted do.
+    """
     while True:
         port = random.choice(_PORTS)
         if port in _given:  # its server may be down for a moment
             continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _given.add(port)
+        probe = socket.socket()
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            probe.close()
+            continue
+        # Since now: with it before, two processes could bind the same port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform != "linux":  # elsewhere nobody could listen beside it
+            probe.close()
+        _given[port] = probe
         return port
 
 
