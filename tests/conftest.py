@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 
 import hypothesis_profiles  # noqa: F401  (importing it sets the profile)
@@ -18,6 +19,21 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays: the collections after each test need not look at it."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests told with record_property, whichever process ran them: of each name the values,
+    and of each value how many of its tests passed."""
+    told: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for report in (r for rs in terminalreporter.stats.values() for r in rs):
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            for name, value in report.user_properties:
+                told[name][str(value)].append(report.passed)
+    for name, values in sorted(told.items()):
+        terminalreporter.section(name)
+        width = max(map(len, values))
+        for value, passed in sorted(values.items()):
+            terminalreporter.write_line(f"{value:>{width}} {sum(passed):>4} of {len(passed)}")
 
 
 @pytest.fixture(scope="session")

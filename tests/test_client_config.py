@@ -189,18 +189,21 @@ def test_an_exec_plugin_is_found_beside_the_kubeconfig(config: Config) -> None:
     assert config.load(user).token == "t"
 
 
-def test_an_exec_plugin_gives_a_client_certificate(config: Config, authority: Authority) -> None:
+def test_an_exec_plugin_gives_a_client_certificate(
+    config: Config, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Which is read at once: its temporary files are gone afterwards."""
     certificate, key = (path.read_text() for path in authority.client("jane"))
     user = config.plugin(says(clientCertificateData=certificate, clientKeyData=key))
-    before = set(os.listdir(tempfile.gettempdir()))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     for _ in range(2):
         connection = config.load(user)
         assert connection.certificate == certificate.encode()
         assert connection.private_key == key.encode()
         assert connection.token is None
-    left = set(os.listdir(tempfile.gettempdir())) - before
-    assert [name for name in left if name.startswith("service-reflector-")] == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_an_exec_plugin_is_told_of_its_cluster_where_it_asks(

@@ -1,9 +1,8 @@
-"""A real cluster, its Emitter, and the tally of what agrees."""
+"""A real cluster, its Emitter, and what both hold."""
 
 from __future__ import annotations
 
 import ssl
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from servicereflector.testing.envtest import ApiServer, Binaries
 
 from .sides import Side
 from .world import World, compact
-
-_TALLY: pytest.StashKey[dict[str, Counter[str]]] = pytest.StashKey()
 
 
 def resources() -> list[Resource]:
@@ -60,20 +57,3 @@ def worlds(cluster: Cluster, real: Side, emitter: Side) -> dict[str, World]:
     # What is older than the Emitter's first lists is gone on both sides now.
     compact(cluster, oldest)
     return made
-
-
-@pytest.fixture
-def tally(pytestconfig: pytest.Config) -> dict[str, Counter[str]]:
-    """Agreed and asked, by resource."""
-    return pytestconfig.stash.setdefault(_TALLY, {})
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    tally = config.stash.get(_TALLY, {})
-    if tally:
-        terminalreporter.section("differential: cases that agree with kube-apiserver")
-        for plural, counts in sorted(tally.items()):
-            agreed, asked = counts["agreed"], counts["asked"]
-            terminalreporter.write_line(f"{plural:>15} {agreed:>4} of {asked}")

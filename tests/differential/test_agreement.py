@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from versions import minor_version
@@ -13,6 +13,9 @@ from .asking import ask, compare
 from .cases import Case
 from .conftest import resources
 from .world import World
+
+#: Under this name they are counted.
+AGREE = "differential: cases that agree with kube-apiserver"
 
 _BY_TOPIC: dict[str, tuple[Case, ...]] = {
     "lists": lists.CASES,
@@ -48,11 +51,13 @@ def _parameters() -> list[object]:
 
 @pytest.mark.parametrize(("plural", "case"), _parameters())
 def test_the_emitter_answers_as_kube_apiserver_does(
-    plural: str, case: Case, worlds: dict[str, World], tally: dict[str, Counter[str]]
+    plural: str,
+    case: Case,
+    worlds: dict[str, World],
+    record_property: Callable[[str, object], None],
 ) -> None:
+    record_property(AGREE, plural or "discovery, paths")
     world = worlds[plural or "services"]
-    counts = tally.setdefault(plural or "discovery, paths", Counter())
-    counts["asked"] += 1
     served = frozenset(worlds)
     for _ in range(3):
         settled = world.settle()
@@ -61,7 +66,6 @@ def test_the_emitter_answers_as_kube_apiserver_does(
         # Newer servers write leases of their own meanwhile: ask again.
         if not found or world.real.version_of(world.all) == settled:
             break
-    counts["agreed"] += not found
     target = world.target(case.path, case.query)
     told = [json.dumps([one.told() for one in side], ensure_ascii=False) for side in answers]
     message = "\n".join(
