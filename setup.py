@@ -60,6 +60,7 @@ setup(
             "pytest-cov>=6",
             "pytest-timeout>=2.3",
             "pytest-twisted>=1.14",
+            "pytest-xdist>=3.6",
         ],
         "lint": [
             "build",

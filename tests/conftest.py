@@ -6,6 +6,7 @@ import gc
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis_profiles  # noqa: F401  (importing it sets the profile)
 import pytest
@@ -13,6 +14,49 @@ from twisted.internet import reactor
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 from servicereflector.testing.envtest import Binaries, BinariesMissing, find_binaries
+
+#: Folders whose modules share a cluster of the session: one worker runs them all.
+SHARING = ("/differential", "/contract")
+
+#: What takes longest, by a part of its path. It begins first: in the end no worker is to have
+#: nothing to do beside it.
+LONG = (
+    "/differential/",
+    "/e2e/test_restarts.py",
+    "/test_ownership_machine.py",
+    "/e2e/test_plan.py",
+    "/e2e/",
+    "/test_command.py",
+    "/test_mirror_plan.py",
+    "/test_mesh",
+    "/test_readme.py",
+    "/contract/",
+    "/clients/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((i for i, p in enumerate(LONG) if p in str(item.path)), 99))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are cores: end-to-end tests mostly wait. Each has up to two clusters."""
+    return min((os.cpu_count() or 1) + 1, 6)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """A module is one worker's, for what it has started; so are some folders."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            path = super()._split_scope(nodeid)
+            folder = path.rpartition("/")[0]
+            return folder if folder.endswith(SHARING) else path
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_finish() -> None:

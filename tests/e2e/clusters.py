@@ -58,7 +58,7 @@ def eventually(
         if time.monotonic() >= deadline:
             told = what if isinstance(what, str) else what()
             raise AssertionError(f"not within {seconds:g} s: {told}")
-        time.sleep(0.01)
+        time.sleep(0.05)  # a question is a TLS handshake, mostly: asked more often, it delays
 
 
 def fetch(url: str, context: ssl.SSLContext | None = None, **request: Any) -> tuple[int, bytes]:
