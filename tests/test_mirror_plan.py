@@ -23,7 +23,7 @@ from servicereflector.mirror.features import Features
 from servicereflector.mirror.ownership import Course, judge
 from servicereflector.mirror.plan import Action, Create, Delete, Plan, Update
 from servicereflector.mirror.policy import EndpointsApi
-from servicereflector.mirror.slices import source_slices
+from servicereflector.mirror.slices import families_of, source_slices
 from servicereflector.mirror.states import HostState, SourceState, State
 from servicereflector.testing import strategies as kube
 from servicereflector.testing.strategies import ADDED_ANNOTATION, Situation, completed
@@ -54,12 +54,14 @@ def test_the_host_becomes_what_is_desired(situation: Situation) -> None:
     known = situation.features.endpoint_slices
     with_slices = known and situation.policy.endpoints_api is not EndpointsApi.ENDPOINTS
     alone = with_slices and situation.policy.endpoints_api is EndpointsApi.ENDPOINTSLICES
+    # A headless Service need not tell its family: then the host's is what it will have.
+    families = families_of(service, desired, situation.features)
     desired_endpoints = mirror_endpoints(
         source,
         behind,
         owner.name,
         source_slices(owner),
-        family=(service["spec"].get("ipFamilies") or ["IPv4"])[0],
+        family=families[0] if families else "",
         beside_slices=with_slices,
     )
     if desired_endpoints is None or alone:
