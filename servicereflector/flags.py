@@ -35,6 +35,9 @@ _UNITS = {
     "m": 60.0,
     "h": 3600.0,
 }
+#: Bytes of the suffixes of Kubernetes' quantities.
+_SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
 _PART = f"({_DECIMAL})({'|'.join(_UNITS)})"
 
 #: Go's durations are below 2**63 nanoseconds.
@@ -152,7 +155,12 @@ class FlagOptions(usage.Options):
 
 def describe(flags: Iterable[Flag]) -> str:
     """The flags, by role, as ``--help`` shows them."""
-    titles = {"": "Flags", "emitter": "The Emitter", "reflector": "The Reflector"}
+    titles = {
+        "": "Flags",
+        "client": "The clients of the host and of the sources",
+        "emitter": "The Emitter",
+        "reflector": "The Reflector",
+    }
     lines: list[str] = []
     section = None
     for flag in flags:
@@ -215,6 +223,37 @@ def duration(text: str) -> float:
     if not (parts or spelled == "0") or seconds >= _LONGEST:
         raise ValueError(f"{text!r} is no duration: say a duration such as 30s or 5m")
     return seconds
+
+
+def timeout(text: str) -> float:
+    """Seconds, more than none: nothing can be had in no time."""
+    seconds = duration(text)
+    if not seconds:
+        raise ValueError(f"{text!r} is too short: say a duration such as 30s")
+    return seconds
+
+
+def quiet_time(text: str) -> float:
+    """Seconds for which a watch may bring nothing."""
+    seconds = duration(text)
+    if seconds < SHORTEST_SILENCE:
+        raise ValueError(f"{text!r} is too short: say {SHORTEST_SILENCE:g}s at the least")
+    return seconds
+
+
+def size(text: str) -> int:
+    """Bytes, as Kubernetes writes quantities of them; more than none."""
+    match = re.fullmatch(r"([0-9]{1,15})(k|M|G|Ki|Mi|Gi)?", text, re.ASCII)
+    if match is None or not int(match[1]):
+        raise ValueError(f"{text!r} is no size: say a number of bytes such as 8Mi, 512Ki or 100000")
+    return int(match[1]) * _SIZES[match[2] or ""]
+
+
+def number(text: str) -> int:
+    """A count, more than none."""
+    if not count(text):
+        raise ValueError(f"{text!r} is too small: say 1 at the least")
+    return int(text)
 
 
 def silence(text: str) -> float:

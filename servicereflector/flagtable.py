@@ -15,11 +15,15 @@ from .flags import (
     fraction,
     glob,
     named_value,
+    number,
     one_of,
     per_source,
     period,
     port,
+    quiet_time,
     silence,
+    size,
+    timeout,
 )
 from .kube.selectors import LabelSelector, SelectorError, parse_labels
 from .mirror.naming import name_template, namespace_template
@@ -112,6 +116,44 @@ FLAGS = (
         one_of(("", *LOG_FORMATS)),
     ),
     Flag("version", "false", "Print the version and exit.", boolean, boolean=True),
+    Flag(
+        "client.connect-timeout",
+        "10s",
+        "For a TCP connection. The --client flags hold for the host and for each source alike.",
+        timeout,
+    ),
+    Flag(
+        "client.request-timeout",
+        "30s",
+        "For a whole request, waiting in line included, and for a watch to begin.",
+        timeout,
+    ),
+    Flag("client.list-timeout", "60s", "For a page of a list.", timeout),
+    Flag(
+        "client.idle-timeout",
+        "90s",
+        "After which a watch that has brought no byte is opened anew. Servers send bookmarks each "
+        "minute or so: less than 75s opens quiet watches anew for nothing. At least 3s.",
+        quiet_time,
+    ),
+    Flag(
+        "client.max-line-bytes",
+        "8Mi",
+        "The longest line of a watch; a longer one is skipped, and the watch goes on.",
+        size,
+    ),
+    Flag(
+        "client.max-body-bytes",
+        "256Mi",
+        "The largest answer, decompressed, and the largest list in all its pages.",
+        size,
+    ),
+    Flag(
+        "client.max-requests",
+        "8",
+        "Requests under way to one server at a time, watches apart; others wait in line.",
+        number,
+    ),
     Flag("emitter", "true", "Run the Emitter.", boolean, boolean=True),
     Flag("reflector", "true", "Run the Reflector.", boolean, boolean=True),
     Flag(

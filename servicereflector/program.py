@@ -23,6 +23,7 @@ from .kube.selectors import LabelSelector
 from .kube.slices import MANAGED_BY, MANAGER
 from .listwatch.api import Api
 from .listwatch.informer import Informer
+from .listwatch.limits import Limits
 from .listwatch.machine import Timing
 from .listwatch.version import VersionApi, VersionPoller
 from .mirror.policy import Policy
@@ -90,6 +91,7 @@ class Surroundings:
     random: Callable[[], float]
     epoch: Callable[[], float]
     timing: Timing | None = None
+    limits: Limits | None = None
 
 
 class Program(MultiService):
@@ -233,6 +235,7 @@ class Program(MultiService):
             label_selector=label_selector,
             field_selector=field_selector,
             timing=timing or self._world.timing,
+            limits=self._world.limits,
             troubled=troubled,
             heard=heard,
         )
@@ -305,6 +308,7 @@ class Program(MultiService):
 
     def _make_follower(self, source: SourceClient) -> SourceFollower:
         assert self.controller is not None
+        limits = self._world.limits or Limits()
         follower = SourceFollower(
             self._world.reactor,
             source.client,
@@ -316,7 +320,7 @@ class Program(MultiService):
             random=self._world.random,
             namespace=self._namespace,
             selector=str(self._roles.reflected),
-            timing=self._world.timing,
+            timing=self._world.timing or Timing(idle=limits.idle_timeout),
         )
         follower.setServiceParent(self)
         return follower

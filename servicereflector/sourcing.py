@@ -14,6 +14,7 @@ from .client.config import check_kubeconfig, load_kubeconfig
 from .client.connection import ConfigError
 from .client.credentials import Credentials, from_url
 from .client.http import KubeClient
+from .listwatch.limits import Limits
 from .mirror.freshness import Patience
 from .program import HOST, SourceClient
 from .reflector.follower import SourceSettings
@@ -44,6 +45,7 @@ class Sourcing:
         self.problems: list[str] = []
         self.use = use
         self._reactor = reactor
+        self._limits = client_limits(options)
         self._selectors = _by_source(options["reflector.source-selector"])
         self._stale_after = _by_source(options["reflector.stale-after"])
         self._remove_after = _by_source(options["reflector.remove-after"])
@@ -118,7 +120,7 @@ class Sourcing:
             _given(remove_after, self._remove_after, name),
         )
         settings = SourceSettings(name, url, selector, patience)
-        return SourceClient(settings, KubeClient(self._reactor, credentials))
+        return SourceClient(settings, KubeClient(self._reactor, credentials, limits=self._limits))
 
     def _check_names(self, names: Iterable[str]) -> None:
         """
@@ -132,6 +134,19 @@ class Sourcing:
         ):
             if unknown := sorted(given.keys() - known):
                 raise ConfigError(f"--reflector.{flag}: there is no source {unknown[0]!r}")
+
+
+def client_limits(options: Mapping[str, Any]) -> Limits:
+    """What the flags allow a server to cost; the host and the sources alike."""
+    return Limits(
+        connect_timeout=options["client.connect-timeout"],
+        request_timeout=options["client.request-timeout"],
+        list_timeout=options["client.list-timeout"],
+        idle_timeout=options["client.idle-timeout"],
+        max_line=options["client.max-line-bytes"],
+        max_body=options["client.max-body-bytes"],
+        max_requests=options["client.max-requests"],
+    )
 
 
 def _names(files: Iterable[str]) -> list[str]:

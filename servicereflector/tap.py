@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from twisted.internet.posixbase import PosixReactorBase as Reactor
 
     from .administration import Administration
+    from .listwatch.limits import Limits
     from .mirror.policy import Policy
     from .planning import Planner
     from .program import Program, Surroundings
@@ -146,11 +147,11 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     return service
 
 
-def surroundings(reactor: Reactor) -> Surroundings:
+def surroundings(reactor: Reactor, limits: Limits | None = None) -> Surroundings:
     """The real world."""
     from .program import Surroundings
 
-    return Surroundings(reactor, random.random, time.time)
+    return Surroundings(reactor, random.random, time.time, limits=limits)
 
 
 def _host(options: ReflectorOptions, reactor: Reactor) -> Credentials:
@@ -165,9 +166,10 @@ def _host(options: ReflectorOptions, reactor: Reactor) -> Credentials:
 def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sourcing]:
     from .client.http import KubeClient
     from .program import Program, Roles
-    from .sourcing import Sourcing
+    from .sourcing import Sourcing, client_limits
 
-    host = KubeClient(reactor, _host(options, reactor))
+    limits = client_limits(options)
+    host = KubeClient(reactor, _host(options, reactor), limits=limits)
     planning = options.subCommand == "plan"
     roles = Roles(
         namespace=options["namespace"],
@@ -178,7 +180,7 @@ def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sour
         compare_period=0.0 if planning else options["reflector.compare-period"],
     )
     sourcing = Sourcing(reactor, options)
-    program = Program(surroundings(reactor), host, sourcing.flags, roles)
+    program = Program(surroundings(reactor, limits), host, sourcing.flags, roles)
     sourcing.use = program.use_sources
     return program, sourcing
 

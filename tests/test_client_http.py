@@ -28,6 +28,7 @@ from servicereflector.client.errors import (
 from servicereflector.client.http import KubeClient
 from servicereflector.kube.resources import NAMESPACES, SERVICES
 from servicereflector.kube.status import ApiError
+from servicereflector.listwatch.limits import Limits
 
 URL = "http://api.example:8001"
 success = SynchronousTestCase().successResultOf
@@ -48,6 +49,7 @@ class Api(WebResource):
     def render(self, request: Request) -> bytes | int:
         self.seen.append(request)
         self.bodies.append(request.content.read())
+        request.setHeader("Content-Type", "application/json")
         return self.answer(request)
 
     def header(self, name: str) -> str | None:
@@ -266,7 +268,7 @@ def test_no_error_text_holds_the_token() -> None:
 
 def test_a_body_of_the_limit_is_taken() -> None:
     """The limit is the largest size that passes."""
-    memory = InMemory(say(b"x" * 1000), max_body=1000)
+    memory = InMemory(say(b"x" * 1000), limits=Limits(max_body=1000))
     assert len(success(memory.request())) == 1000
 
 
@@ -277,7 +279,7 @@ def test_a_body_above_the_limit_is_refused_and_its_connection_closed() -> None:
         request.write(b"x" * 1001)
         return NOT_DONE_YET
 
-    memory = InMemory(endless, max_body=1000)
+    memory = InMemory(endless, limits=Limits(max_body=1000))
     failure(memory.request(), BodyTooLarge)
     memory.agent.flush()
     assert is_dropped(memory.api.seen[0])
@@ -292,7 +294,9 @@ def test_a_compressed_body_is_decompressed() -> None:
 
 def test_the_limit_holds_for_the_decompressed_body() -> None:
     """A small answer cannot become a large one."""
-    memory = InMemory(say(gzip.compress(bytes(10**6)), Content_Encoding="gzip"), max_body=10**5)
+    memory = InMemory(
+        say(gzip.compress(bytes(10**6)), Content_Encoding="gzip"), limits=Limits(max_body=10**5)
+    )
     failure(memory.request(), BodyTooLarge)
 
 
@@ -586,3 +590,72 @@ def test_watch_without_headers_times_out() -> None:
     failure(d, RequestTimedOut)
     memory.agent.flush()
     assert is_dropped(memory.api.seen[0])
+
+
+def test_a_body_that_says_that_it_is_too_large_is_not_read() -> None:
+    """Not a byte of it is waited for."""
+
+    def announce(request: Request) -> int:
+        request.setHeader("Content-Length", "1001")
+        request.write(b"")
+        return NOT_DONE_YET
+
+    memory = InMemory(announce, limits=Limits(max_body=1000))
+    error = failure(memory.request(), BodyTooLarge)
+    assert str(error.value) == f"{URL[7:]}: the answer has 1001 bytes, more than 1000"
+    memory.agent.flush()
+    assert is_dropped(memory.api.seen[0])
+
+
+def test_a_body_that_drips_ends_by_the_deadline() -> None:
+    """A byte now and then is no answer."""
+    memory = InMemory(stream, limits=Limits(request_timeout=5))
+    asked = memory.request()
+    for _ in range(5):
+        memory.api.seen[0].write(b"x")
+        memory.agent.flush()
+        memory.clock.advance(1)
+    failure(asked, RequestTimedOut)
+    memory.agent.flush()
+    assert is_dropped(memory.api.seen[0])
+
+
+def test_a_watch_that_is_a_page_for_people_is_refused() -> None:
+    """Its lines are no events: one failure tells more than a warning for each."""
+    memory = InMemory(say(b"<html>\n" * 100, Content_Type="text/html; charset=utf-8"))
+    error = failure(memory.watch()[0], BadAnswer)
+    assert "a watch was answered with 'text/html; charset=utf-8'" in str(error.value)
+
+
+def test_requests_beyond_the_limit_wait_in_line() -> None:
+    """Watches apart; the next goes when one is answered, has failed or was cancelled."""
+    memory = InMemory(hang, limits=Limits(max_requests=2))
+    asked = [memory.request(path=f"/{number}") for number in range(5)]
+    memory.watch()
+
+    def paths() -> list[bytes]:
+        return [request.path for request in memory.api.seen]
+
+    assert paths() == [b"/0", b"/1", b"/api/v1/services"]
+    asked[2].addErrback(lambda _: None).cancel()
+    memory.api.seen[0].finish()
+    memory.agent.flush()
+    success(asked[0])
+    assert paths()[3:] == [b"/3"]
+    asked[1].addErrback(lambda _: None).cancel()
+    assert paths()[4:] == [b"/4"]
+    for deferred in asked[3:]:
+        deferred.addErrback(lambda _: None).cancel()
+
+
+def test_the_deadline_counts_while_in_line() -> None:
+    """A server that holds what is under way holds nobody for longer than the flag says."""
+    memory = InMemory(hang, limits=Limits(max_requests=1, request_timeout=5))
+    first, second = memory.request(), memory.request()
+    memory.clock.advance(5)
+    failure(first, RequestTimedOut)
+    failure(second, RequestTimedOut)
+    third = memory.request()
+    memory.api.seen[-1].finish()
+    memory.agent.flush()
+    success(third)

@@ -288,6 +288,7 @@ async def test_a_stopped_watch_closes_its_connection_under_tls(authority: Author
 
     def stream(request: Request) -> int:
         requests.append(request)
+        request.setHeader("Content-Type", "application/json")
         request.write(b"event")
         return NOT_DONE_YET
 

@@ -18,9 +18,13 @@ from servicereflector.flags import (
     fraction,
     glob,
     named_value,
+    number,
     per_source,
     period,
+    quiet_time,
     silence,
+    size,
+    timeout,
 )
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
@@ -288,3 +292,26 @@ def test_a_period_that_costs_little(text: str, seconds: float) -> None:
 def test_a_period_that_costs_too_much(text: str) -> None:
     with pytest.raises(ValueError, match="too short: say 10s at the least, or 0"):
         period(text)
+@pytest.mark.parametrize(
+    ("text", "bytes_"),
+    [("1", 1), ("512Ki", 524288), ("8Mi", 8388608), ("2Gi", 2**31), ("5k", 5000)],
+)
+def test_a_size_is_written_as_kubernetes_writes_quantities(text: str, bytes_: int) -> None:
+    """With a suffix or without."""
+    assert size(text) == bytes_
+
+
+@pytest.mark.parametrize("text", ["", "0", "0Mi", "-1", "8MB", "1.5Mi", "8 Mi", "\u0661", "9" * 99])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    """With what is."""
+    with pytest.raises(ValueError, match="say a number of bytes such as 8Mi"):
+        size(text)
+
+
+@pytest.mark.parametrize(
+    ("read", "text"), [(timeout, "0"), (timeout, "0s"), (quiet_time, "2.9s"), (number, "0")]
+)
+def test_limits_that_leave_nothing_are_refused(read: Callable[[str], object], text: str) -> None:
+    """A client that may do nothing would only look as if it were running."""
+    with pytest.raises(ValueError, match="is too s"):
+        read(text)

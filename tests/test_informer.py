@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +11,15 @@ import orjson
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs
 
 from servicereflector.kube.lists import encode_list
 from servicereflector.kube.objects import Record
 from servicereflector.kube.resources import SERVICES, Resource
 from servicereflector.kube.status import ApiError, expired_watch
 from servicereflector.kube.watchevents import EventType, encode_bookmark, encode_error, encode_event
-from servicereflector.listwatch import informer as informer_module
-from servicereflector.listwatch.informer import Informer
+from servicereflector.listwatch.informer import MOST_WARNINGS, Informer
+from servicereflector.listwatch.limits import Limits
 from servicereflector.store.versioned import Store
 from servicereflector.testing.strategies import small_record
 
@@ -68,6 +70,8 @@ class ScriptedApi:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.looks = self.reconnects = 0
+        self.version = 1 << 40  # what looks are told
 
     def _called(self, what: str, arguments: dict[str, Any]) -> Coroutine[Any, Any, Any]:
         call = Call(what, arguments)
@@ -78,8 +82,17 @@ class ScriptedApi:
 
         return wait()
 
+    def reconnect(self) -> None:
+        self.reconnects += 1
+
     def list(self, resource: Resource, **arguments: Any) -> Coroutine[Any, Any, bytes]:
+        if arguments["limit"] == 1:
+            return self._look()
         return self._called("list", {"resource": resource, **arguments})
+
+    async def _look(self) -> bytes:
+        self.looks += 1
+        return encode_list(SERVICES, (), self.version)
 
     def watch(self, resource: Resource, **arguments: Any) -> Coroutine[Any, Any, Call]:
         return self._called("watch", {"resource": resource, **arguments})
@@ -96,7 +109,7 @@ class ScriptedApi:
 class World:
     """A running Informer, its clock, its API and its store."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
         self.clock = Clock()
         self.api = ScriptedApi()
         self.store = Store(SERVICES)
@@ -108,6 +121,7 @@ class World:
             source="east",
             namespace="shop",
             label_selector="app=a",
+            limits=limits,
         )
 
     @property
@@ -174,11 +188,9 @@ def test_a_bad_line_is_skipped_and_counted(world: World, bad: bytes) -> None:
     world.stop()
 
 
-def test_an_overlong_line_is_skipped_and_counted(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_overlong_line_is_skipped_and_counted() -> None:
     """And the line behind it is read."""
-    monkeypatch.setattr(informer_module, "MAX_LINE", 1000)
+    world = World(Limits(max_line=1000))
     watch = world.watching()
     watch.sends(b"a" * 900, b"a" * 900, b"a\n" + added("x", 9))
     assert world.keys == ["shop/x"]
@@ -247,7 +259,7 @@ def test_a_stream_that_ends_is_followed_by_a_watch_from_the_last_version(world: 
 def test_a_410_ends_the_stream_and_lists_again(world: World) -> None:
     """The connection is closed, what was deleted meanwhile is gone."""
     watch = world.watching(small_record("shop/x", 3, {}))
-    world.clock.advance(1)
+    world.clock.advance(10)
     watch.sends(added("y", 9) + encode_error(expired_watch(9, 20)))
     assert watch.stopped == 1
     world.api.last.lists(version=20)
@@ -414,4 +426,68 @@ def test_it_tells_whether_it_is_connected(world: World) -> None:
     assert (stats.connected, stats.heard_at) == (True, 5)
     watch.ends(OSError("reset"))
     assert (stats.connected, stats.heard_at) == (False, 5)
+    world.stop()
+
+
+def test_a_line_without_end_costs_no_memory() -> None:
+    """Of a hundred megabytes nothing is kept, and what follows them is read."""
+    world = World(Limits(max_line=100_000))
+    watch = world.watching()
+    tracemalloc.start()
+    piece = b"a" * 65536
+    for _ in range(1600):
+        watch.sends(piece)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+    watch.sends(b"\n" + added("x", 9))
+    assert world.keys == ["shop/x"]
+    world.stop()
+
+
+def test_a_stream_of_bad_lines_does_not_fill_the_log(world: World) -> None:
+    """All are counted; of a minute the first few are told."""
+    watch = world.watching()
+    with capturedLogs() as logs:
+        watch.sends(b"nonsense\n" * 1000)
+        told = [event for event in logs if event["log_level"] is LogLevel.warn]
+        assert len(told) == MOST_WARNINGS
+        world.clock.advance(60)
+        watch.sends(b"nonsense\n")
+        assert len([e for e in logs if e["log_level"] is LogLevel.warn]) == MOST_WARNINGS + 1
+    assert world.informer.stats.bad_objects == 1001
+    world.stop()
+
+
+def test_the_pages_of_a_list_are_bounded_together() -> None:
+    """Each may be small, and there may be ever more of them."""
+    world = World(Limits(max_body=1000))
+    world.informer.startService()
+    for page in range(100):
+        if world.informer.stats.troubles:
+            break
+        world.api.last.lists(small_record(f"shop/x{page}", 3, {}), token=f"t{page}")
+    assert 1 < page < 50
+    assert world.informer.stats.trouble == "the pages of the list are larger than 1000 bytes"
+    world.stop()
+
+
+def test_an_older_list_is_asked_for_over_a_new_connection(world: World) -> None:
+    """A connection stays with its replica; after half a minute the list is believed, and told."""
+    watch = world.watching()
+    watch.sends(added("x", 90))
+    world.api.version = 50
+    watch.ends(OSError("reset"))
+    world.clock.advance(1)
+    while world.clock.seconds() < 60 and world.api.last.what == "list":
+        assert world.keys == ["shop/x"]
+        if not world.api.last.answer.called:
+            world.api.last.lists(version=50)
+        world.clock.advance(0.1)
+    assert world.api.last.what == "watch"
+    assert world.keys == []
+    assert world.store.version == 50
+    assert world.api.reconnects > 2
+    assert world.informer.stats.restored == 1
+    assert 30 <= world.clock.seconds() < 40
     world.stop()

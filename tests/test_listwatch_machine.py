@@ -23,20 +23,21 @@ from servicereflector.kube.resources import SERVICES
 from servicereflector.kube.status import ApiError, expired_watch, version_too_large
 from servicereflector.kube.watchevents import Bookmark, ErrorEvent, EventType, ObjectEvent
 from servicereflector.listwatch.backoff import MAX_RETRY_AFTER
-from servicereflector.listwatch.machine import (
-    PAGE_LIMIT,
+from servicereflector.listwatch.effects import (
     Abandon,
     Apply,
     Effect,
+    EndlessList,
     Idle,
     List,
-    ListWatch,
+    Look,
+    OlderList,
     Replace,
-    State,
     Trouble,
     VeryShortWatch,
     Watch,
 )
+from servicereflector.listwatch.machine import MOST_PAGES, PAGE_LIMIT, ListWatch, State
 from servicereflector.store.versioned import Store
 from servicereflector.testing.strategies import keys, small_record
 
@@ -62,18 +63,23 @@ class Server:
     def __post_init__(self) -> None:
         self.objects: dict[str, Record] = {}
         self.log: list[ObjectEvent] = []
+        self.past = [(self.version, dict(self.objects))]  # what replicas may still be at
+
+    def happened(self, event: ObjectEvent) -> None:
+        self.log.append(event)
+        self.past.append((self.version, dict(self.objects)))
 
     def put(self, key: str) -> None:
         self.version += 1
         event_type = EventType.MODIFIED if key in self.objects else EventType.ADDED
         self.objects[key] = small_record(key, self.version, {})
-        self.log.append(ObjectEvent(event_type, self.objects[key]))
+        self.happened(ObjectEvent(event_type, self.objects[key]))
 
     def delete(self, key: str) -> None:
         if key in self.objects:
             self.version += 1
             last = self.objects.pop(key).at_version(self.version)
-            self.log.append(ObjectEvent(EventType.DELETED, last))
+            self.happened(ObjectEvent(EventType.DELETED, last))
 
     def next_after(self, version: int) -> ObjectEvent | None:
         return next((event for event in self.log if event.record.version > version), None)
@@ -89,15 +95,16 @@ class MachineAgainstServer(RuleBasedStateMachine):
         self.server = Server()
         self.store = Store(SERVICES)
         self.machine = ListWatch(lambda: self.draw)
-        self.under_way: List | Watch | None = None
+        self.under_way: List | Look | Watch | None = None
         self.opened = False
         self.sent = 0  # the version up to which the stream has been told
         self.last_request = 0
         self.known = 0  # the only version to watch from
         self.pages: dict[str, tuple[list[Record], int]] = {}
         self.failures, self.failed_at = 0, -math.inf
-        self.opened_at = 0.0
-        self.healthy = False  # whether a stream lasted since the last 410
+        self.listed_at = -math.inf
+        self.newest = 0  # version of an object that was seen
+        self.older_since = math.inf
 
     @initialize(versions=st.booleans(), there=st.sets(keys, max_size=5))
     def begin(self, versions: bool, there: set[str]) -> None:
@@ -108,9 +115,10 @@ class MachineAgainstServer(RuleBasedStateMachine):
 
     def carry_out(self, effects: list[Effect], failed: Exception | None = None) -> None:
         waits = any(isinstance(effect, Trouble) for effect in effects)
+        listed_at = self.listed_at
         for effect in effects:
             match effect:
-                case List() | Watch():
+                case List() | Look() | Watch():
                     assert self.under_way is None, "two requests at a time"
                     assert effect.request > self.last_request, "a number is used again"
                     self.last_request = effect.request
@@ -120,11 +128,15 @@ class MachineAgainstServer(RuleBasedStateMachine):
                         assert effect.version == self.known > 0
                         assert 300 <= effect.timeout_seconds <= 600
                         self.sent = effect.version
-                    elif not effect.continue_token:
+                    elif isinstance(effect, List) and not effect.continue_token:
                         self.known = 0
-                case Replace(records, version):
+                        self.listed_at = self.now
+                case Replace(records, version, newest):
+                    self.check_time(version, newest)
                     self.store.replace(records, version)
                     self.known = version
+                    listed = min(version, max((r.version for r in records), default=0))
+                    self.newest = listed if newest else max(self.newest, listed)
                 case Apply(event):
                     if isinstance(event, Bookmark):
                         self.store.advance(event.version)
@@ -132,19 +144,30 @@ class MachineAgainstServer(RuleBasedStateMachine):
                     else:
                         self.store.apply(event.type, event.record)
                         self.known = max(self.known, event.record.version)
+                        self.newest = max(self.newest, event.record.version)
                 case Abandon(request):
                     assert self.under_way is not None
                     assert self.under_way.request == request
                     self.finished()
                 case Trouble(error, delay):
                     assert failed is None or error is failed
+                    if isinstance(error, OlderList):
+                        self.older_since = min(self.older_since, self.now)
                     self.check_delay(error, delay)
         if failed is not None:
             if isinstance(failed, ApiError) and failed.code == 410 and not waits:
-                assert self.healthy, "asked again at once after a failure"
-                self.healthy = False
+                assert self.now >= listed_at + 10, "asked again at once after a failure"
             else:
                 assert waits, "asked again at once after a failure"
+
+    def check_time(self, version: int, newest: int) -> None:
+        """The store goes back only where nothing newer was to be had for half a minute."""
+        if newest:
+            assert newest == self.newest > version
+            assert self.now >= self.older_since + 30
+        else:
+            assert version >= self.newest or not version
+        self.older_since = math.inf
 
     def check_delay(self, error: Exception, delay: float) -> None:
         if self.now - self.failed_at >= 120:
@@ -160,8 +183,6 @@ class MachineAgainstServer(RuleBasedStateMachine):
     def finished(self) -> int:
         """The request under way has its answer, or its end."""
         assert self.under_way is not None
-        if self.opened:
-            self.healthy = self.now - self.opened_at >= 1
         self.opened = False
         request, self.under_way = self.under_way.request, None
         return request
@@ -224,6 +245,22 @@ class MachineAgainstServer(RuleBasedStateMachine):
         page = ListPage(tuple(rest[:size]), version if self.versions else 0, token)
         self.carry_out(self.machine.page(request, page, self.now))
 
+    @precondition(lambda self: isinstance(self.under_way, List))
+    @rule(back=st.integers(0, 4))
+    def answer_the_list_of_the_past(self, back: int) -> None:
+        """As a replica does that lags, or an API server out of a backup."""
+        request = self.finished()
+        version, objects = self.server.past[-min(back + 1, len(self.server.past))]
+        page = ListPage(tuple(objects.values()), version if self.versions else 0)
+        self.carry_out(self.machine.page(request, page, self.now))
+
+    @precondition(lambda self: isinstance(self.under_way, Look))
+    @rule(back=st.integers(0, 2))
+    def answer_the_look(self, back: int) -> None:
+        version = self.server.version - back
+        self.carry_out(self.machine.looked(self.finished(), version, self.now))
+        assert isinstance(self.under_way, Watch if version >= self.known > 0 else List)
+
     @precondition(lambda self: isinstance(self.under_way, Watch) and not self.opened)
     @rule()
     def answer_the_watch(self) -> None:
@@ -233,7 +270,7 @@ class MachineAgainstServer(RuleBasedStateMachine):
             error = expired_watch(asked.version, self.server.floor)
             self.carry_out(self.machine.failed(self.finished(), error, self.now), error)
             return
-        self.opened, self.opened_at = True, self.now
+        self.opened = True
         self.carry_out(self.machine.opened(asked.request, self.now))
 
     @precondition(lambda self: self.opened and self.under_way is not None)
@@ -288,6 +325,7 @@ class MachineAgainstServer(RuleBasedStateMachine):
         before = (machine.state, machine.deadline, machine.request)
         record = small_record("a/stale", 1 << 40, {})
         assert machine.page(old, ListPage((record,), 1 << 40), now) == []
+        assert machine.looked(old, 1 << 40, now) == []
         assert machine.opened(old, now) == []
         assert machine.data(old, now) == []
         assert machine.event(old, ObjectEvent(EventType.ADDED, record), now) == []
@@ -313,6 +351,8 @@ class MachineAgainstServer(RuleBasedStateMachine):
         for _ in range(60):
             if isinstance(self.under_way, List):
                 self.answer_the_list()
+            elif isinstance(self.under_way, Look):
+                self.answer_the_look(0)
             elif self.under_way is None:
                 if not self.versions and self.store_is_the_servers():
                     return
@@ -331,7 +371,7 @@ class MachineAgainstServer(RuleBasedStateMachine):
 
 
 TestMachineAgainstServer = MachineAgainstServer.TestCase
-TestMachineAgainstServer.settings = settings(max_examples=200, stateful_step_count=40)
+TestMachineAgainstServer.settings = settings(max_examples=100, stateful_step_count=40)
 
 
 NOW = 1000.0
@@ -358,8 +398,15 @@ def event(version: int) -> ObjectEvent:
 
 def after_the_wait(machine: ListWatch) -> Effect:
     assert machine.state is State.WAITING
-    (effect,) = machine.deadline_passed(machine.deadline)
-    return effect
+    return looked(machine, machine.deadline_passed(machine.deadline))
+
+
+def looked(machine: ListWatch, effects: list[Effect], version: int = 1 << 40) -> Effect:
+    """What follows the look, if it is what was wanted, at a server of this version."""
+    effect = effects[-1]
+    if not isinstance(effect, Look):
+        return effect
+    return machine.looked(effect.request, version, NOW)[-1]
 
 
 def test_it_begins_with_a_list_in_pages() -> None:
@@ -398,7 +445,7 @@ def test_a_watch_that_ends_is_followed_by_one_from_the_last_version(last: Any) -
     """At once, be it an event's or a bookmark's."""
     machine = opened()
     assert machine.event(machine.request, last, NOW) == [Apply(last)]
-    (watch,) = machine.ended(machine.request, NOW + 1)
+    watch = looked(machine, machine.ended(machine.request, NOW + 1))
     assert isinstance(watch, Watch)
     assert watch.version == 9
 
@@ -408,7 +455,7 @@ def test_an_older_version_does_not_move_the_place_back() -> None:
     machine = opened()
     for seen in (Bookmark(9), event(8)):
         machine.event(machine.request, seen, NOW)
-    (watch,) = machine.ended(machine.request, NOW + 1)
+    watch = looked(machine, machine.ended(machine.request, NOW + 1))
     assert isinstance(watch, Watch)
     assert watch.version == 9
 
@@ -424,8 +471,11 @@ def test_a_stream_that_breaks_is_followed_by_a_wait_and_a_watch() -> None:
     assert watch.version == 9
 
 
-UNUSABLE = [ApiError(code, "no") for code in (400, 403, 404, 410, 422)] + [version_too_large(9, 2)]
-PASSING = [ApiError(code, "no") for code in (401, 408, 429, 500, 503, 504)] + [OSError("lost")]
+UNUSABLE = [ApiError(code, "no") for code in (400, 403, 404, 410, 422)]
+PASSING = [ApiError(code, "no") for code in (401, 408, 429, 500, 503, 504)] + [
+    version_too_large(9, 2, retry=False),
+    OSError("lost"),
+]
 
 
 @pytest.mark.parametrize("error", UNUSABLE, ids=str)
@@ -468,33 +518,133 @@ def test_an_error_event_of_an_overloaded_server_leads_to_a_watch(code: int) -> N
     assert isinstance(after_the_wait(machine), Watch)
 
 
-def test_a_410_after_a_healthy_stream_leads_to_a_list_at_once() -> None:
-    """It is no failure: the server has compacted."""
+def test_a_410_leads_to_a_list_at_once() -> None:
+    """It is no failure: the server has compacted, or is an Emitter that was restarted."""
     machine = opened()
-    machine.event(machine.request, event(9), NOW)
     request = machine.request
-    effects = machine.event(request, ErrorEvent(expired_watch(9, 20)), NOW + 1)
+    effects = machine.event(request, ErrorEvent(expired_watch(9, 20)), NOW + 10)
     assert effects == [Abandon(request), List(request + 1, "", PAGE_LIMIT)]
 
 
-def test_a_410_to_the_watch_after_a_healthy_stream_leads_to_a_list_at_once() -> None:
-    """The stream ended well, and its version has expired since."""
+def test_a_410_to_the_watch_after_failures_leads_to_a_list_at_once() -> None:
+    """The Emitter refused connections while it was restarted: the wait is over."""
     machine = opened()
-    machine.event(machine.request, event(9), NOW)
-    machine.ended(machine.request, NOW + 1)
-    (effect,) = machine.failed(machine.request, expired_watch(9, 20), NOW + 1)
+    machine.failed(machine.request, OSError("reset"), NOW + 60)
+    for _ in range(4):
+        machine.failed(machine.request, OSError("refused"), machine.deadline)
+    assert isinstance(after_the_wait(machine), Watch)
+    (effect,) = machine.failed(machine.request, expired_watch(9, 20), NOW + 90)
     assert isinstance(effect, List)
 
 
-def test_a_second_410_in_a_row_leads_to_a_wait() -> None:
+def test_a_410_soon_after_a_list_leads_to_a_wait() -> None:
     """Else a server that compacts all the time would be asked without end."""
     machine = opened()
-    machine.event(machine.request, event(9), NOW)
-    machine.event(machine.request, ErrorEvent(expired_watch(9, 20)), NOW + 1)
-    listed(machine, 20)
-    machine.opened(machine.request, NOW)
-    machine.event(machine.request, ErrorEvent(expired_watch(20, 21)), NOW)
+    error = expired_watch(20, 21)
+    effects = machine.event(machine.request, ErrorEvent(error), NOW + 9.9)
+    assert effects[-1] == Trouble(error, 0.4)
     assert isinstance(after_the_wait(machine), List)
+
+
+def test_too_large_for_the_third_time_leads_to_a_list() -> None:
+    """Another replica might have answered the first two."""
+    machine = opened()
+    followed = []
+    for _ in range(3):
+        machine.failed(machine.request, version_too_large(9, 2), NOW)
+        followed.append(type(after_the_wait(machine)))
+        machine.opened(machine.request, NOW)
+    assert followed == [Watch, Watch, List]
+
+
+@pytest.mark.parametrize(("version", "then"), [(7, Watch), (8, Watch), (6, List), (0, List)])
+def test_a_server_that_is_behind_is_listed(version: int, then: type[Effect]) -> None:
+    """A watch from its future would say nothing of what happens until it gets there."""
+    machine = opened()
+    effect = looked(machine, machine.ended(machine.request, NOW + 1), version)
+    assert isinstance(effect, then)
+
+
+def older(machine: ListWatch, version: int, now: float, *there: Record) -> list[Effect]:
+    return machine.page(machine.request, ListPage(there, version), now)
+
+
+def listing_after(version: int) -> ListWatch:
+    """A machine that lists, and that has seen an object of this version."""
+    machine = opened()
+    machine.event(machine.request, event(version), NOW)
+    machine.event(machine.request, ErrorEvent(expired_watch(7, 8)), NOW + 10)
+    assert machine.state is State.LISTING
+    return machine
+
+
+def test_an_older_list_is_not_taken_over() -> None:
+    """It is asked for again; one as new as what was seen ends it."""
+    machine = listing_after(20)
+    (trouble,) = older(machine, 19, NOW)
+    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble.error, OlderList)
+    assert str(trouble.error) == "the list is older than what was seen: version 19 after 20"
+    assert isinstance(after_the_wait(machine), List)
+    assert older(machine, 20, NOW)[0] == Replace((), 20)
+
+
+def test_an_older_list_is_believed_after_half_a_minute() -> None:
+    """The server's data are out of a backup: from now on its versions count."""
+    machine = listing_after(20)
+    there = small_record("a/x", 12, {})
+    older(machine, 19, NOW)
+    machine.deadline_passed(machine.deadline)
+    (trouble,) = older(machine, 19, NOW + 29.9)
+    assert isinstance(trouble, Trouble)
+    assert machine.deadline <= NOW + 30, "it is asked for again in time"
+    machine.deadline_passed(NOW + 30)
+    replaced, watch = older(machine, 15, NOW + 30, there)
+    assert replaced == Replace((there,), 15, newest=20)
+    assert watch == Watch(machine.request, 15, 450)
+    assert machine.newest == 12
+
+
+def test_the_half_minute_begins_anew_with_each_backup() -> None:
+    """A list that was taken over ends it."""
+    machine = listing_after(20)
+    older(machine, 19, NOW)
+    machine.deadline_passed(machine.deadline)
+    older(machine, 20, NOW + 1)
+    machine.failed(machine.request, expired_watch(20, 21), NOW + 60)
+    (trouble,) = older(machine, 19, NOW + 60)
+    assert isinstance(trouble, Trouble)
+
+
+def test_a_bookmark_makes_no_list_an_older_one() -> None:
+    """A replica that has had none yet holds the same objects."""
+    machine = listing_after(20)
+    older(machine, 20, NOW)
+    machine.opened(machine.request, NOW)
+    machine.event(machine.request, Bookmark(30), NOW)
+    looked(machine, machine.ended(machine.request, NOW + 60), 25)
+    assert older(machine, 25, NOW + 60)[0] == Replace((), 25)
+
+
+def test_an_object_cannot_be_newer_than_its_list() -> None:
+    """Else no list of a server that says so would ever be taken over."""
+    machine = ListWatch(lambda: 0.5)
+    machine.start(NOW)
+    older(machine, 7, NOW, small_record("a/x", 1 << 60, {}))
+    assert machine.newest == 7
+
+
+def test_a_list_without_end_is_given_up() -> None:
+    """And the next is asked for in one piece."""
+    machine = ListWatch(lambda: 0.5)
+    machine.start(NOW)
+    for page in range(MOST_PAGES - 1):
+        machine.page(machine.request, ListPage((), 7, f"t{page}"), NOW)
+        assert machine.state is State.LISTING
+    (trouble,) = machine.page(machine.request, ListPage((), 7, "t"), NOW)
+    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble.error, EndlessList)
+    assert after_the_wait(machine) == List(machine.request, "", 0)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.99])
@@ -512,7 +662,8 @@ def test_a_very_short_watch_is_a_failure(brought: list[Any], seconds: float) -> 
 
 def test_a_quiet_watch_that_lasted_a_second_is_none() -> None:
     """Nothing may have happened."""
-    assert isinstance(opened().ended(2, NOW + 1)[0], Watch)
+    machine = opened()
+    assert isinstance(looked(machine, machine.ended(2, NOW + 1)), Watch)
 
 
 def test_an_expired_continue_token_leads_to_a_list_in_one_piece() -> None:
@@ -560,9 +711,9 @@ def test_a_stream_that_is_silent_for_ninety_seconds_is_watched_anew() -> None:
     """At once: it may be dead, and as well nothing may have happened."""
     machine = opened()
     request = machine.request
-    abandon, watch = machine.deadline_passed(NOW + 90)
+    abandon, look = machine.deadline_passed(NOW + 90)
     assert abandon == Abandon(request)
-    assert isinstance(watch, Watch)
+    assert isinstance(looked(machine, [look]), Watch)
 
 
 @pytest.mark.parametrize("state", [State.OPENING, State.STREAMING])

@@ -304,6 +304,7 @@ def parts() -> Parts:
         ("events", "watch_events_total"),
         ("bookmarks", "bookmarks_total"),
         ("bad_objects", "bad_objects_total"),
+        ("restored", "restores_total"),
         ("troubles", "reconnects_total"),
     ],
 )

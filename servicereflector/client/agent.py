@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import socket
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import (
+    IAddress,
     IProtocol,
     IProtocolFactory,
     IReactorTime,
     IStreamClientEndpoint,
 )
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web._newclient import HTTP11ClientProtocol, Request
 from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import (
@@ -26,13 +29,10 @@ from zope.interface import implementer
 
 from .bodies import drop
 from .errors import BadAnswer
+from .keepalive import keep_alive
 
-#: Seconds for the TCP connection.
-CONNECT_TIMEOUT = 10.0
-
-#: A peer that vanished without a word is noticed after a minute: 30 s of silence, then three
-#: probes. Linux' own default is two hours. Names that a platform lacks are left out.
-_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+#: Bytes of an answer's head: Twisted bounds its lines, but not how many there are.
+MAX_HEAD = 64 * 1024
 
 
 @implementer(IStreamClientEndpoint)
@@ -46,29 +46,26 @@ class _KeptAlive:
 
 def _keep_alive(protocol: IProtocol) -> IProtocol:
     assert isinstance(protocol, Protocol)
-    transport = protocol.transport
-    transport.setTcpKeepAlive(True)  # type: ignore[union-attr]  # ITCPTransport
+    keep_alive(protocol.transport)
     # A request's head and body are two writes: Nagle would hold the second for 40 ms.
-    transport.setTcpNoDelay(True)  # type: ignore[union-attr]
-    handle = transport.getHandle()  # type: ignore[union-attr]  # twisted.internet.tcp.Connection
-    for name, value in _KEEPALIVE:
-        option = getattr(socket, name, None)
-        if option is not None:
-            handle.setsockopt(socket.IPPROTO_TCP, option, value)
+    protocol.transport.setTcpNoDelay(True)  # type: ignore[union-attr]  # ITCPTransport
     return protocol
 
 
 @implementer(IAgentEndpointFactory)
 class _Endpoints:
-    def __init__(self, reactor: IReactorTime, policy: IPolicyForHTTPS) -> None:
+    def __init__(
+        self, reactor: IReactorTime, policy: IPolicyForHTTPS, connect_timeout: float
+    ) -> None:
         self._reactor = reactor
         self._policy = policy
+        self._connect_timeout = connect_timeout
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         # The keepalive goes on beneath TLS: only there is a socket to be had.
         endpoint: IStreamClientEndpoint = _KeptAlive(
             HostnameEndpoint(
-                self._reactor, uri.host.decode("ascii"), uri.port, timeout=CONNECT_TIMEOUT
+                self._reactor, uri.host.decode("ascii"), uri.port, timeout=self._connect_timeout
             )
         )
         if uri.scheme != b"https":
@@ -76,10 +73,59 @@ class _Endpoints:
         return wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
 
 
-def make_agent(reactor: IReactorTime, policy: IPolicyForHTTPS, pool: HTTPConnectionPool) -> IAgent:
+def make_agent(
+    reactor: IReactorTime,
+    policy: IPolicyForHTTPS,
+    pool: HTTPConnectionPool,
+    connect_timeout: float,
+) -> IAgent:
     """An Agent on real sockets."""
-    agent: IAgent = Agent.usingEndpointFactory(reactor, _Endpoints(reactor, policy), pool)
+    endpoints = _Endpoints(reactor, policy, connect_timeout)
+    agent: IAgent = Agent.usingEndpointFactory(reactor, endpoints, pool)
     return agent
+
+
+class _BoundedHead(HTTP11ClientProtocol):
+    """Gives up an answer whose head has no end."""
+
+    _head: int | None = None  # bytes that came since the request, None once it is answered
+    _why: Failure | None = None
+
+    def request(self, request: Request) -> Deferred[IResponse]:
+        self._head = 0
+        return super().request(request).addBoth(self._answered)
+
+    def _answered(self, result: object) -> object:
+        self._head = None
+        return result
+
+    def dataReceived(self, bytes: bytes) -> None:
+        if self._head is not None:
+            if self._head > MAX_HEAD:
+                self._why = Failure(BadAnswer(f"the answer's head is larger than {MAX_HEAD} bytes"))
+                self.transport.abortConnection()  # type: ignore[union-attr]  # ITCPTransport
+                return
+            self._head += len(bytes)
+        super().dataReceived(bytes)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(self._why or reason)
+
+
+class _BoundedHeads(Factory):
+    noisy = False
+
+    def __init__(self, quiescent: Callable[[HTTP11ClientProtocol], None], _told: str) -> None:
+        self._quiescent = quiescent
+
+    def buildProtocol(self, _address: IAddress | None) -> HTTP11ClientProtocol:
+        return _BoundedHead(self._quiescent)
+
+
+class ConnectionPool(HTTPConnectionPool):
+    """Twisted's, of connections that bound what an answer begins with."""
+
+    _factory = _BoundedHeads  # type: ignore[assignment]  # its usual one is as good as private
 
 
 @implementer(IAgent)

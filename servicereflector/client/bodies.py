@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
@@ -75,9 +75,13 @@ def collect(
 ) -> Deferred[bytes]:
     """The whole body; cancelling closes the connection.
 
-    :param limit: in bytes, decompressed.
+    :param limit: in bytes, decompressed; one that says that it is larger is not read at all.
     :param truncate: of a larger body give its beginning, where the alternative is BodyTooLarge.
     """
+    length = response.length
+    if isinstance(length, int) and length > limit and not truncate:
+        drop(response)
+        return fail(BodyTooLarge(f"{server}: the answer has {length} bytes, more than {limit}"))
     collector = _Collector(server, limit, truncate)
     response.deliverBody(collector)
     return collector.done

@@ -11,23 +11,20 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.iweb import IResponse
 
 from ..kube.resources import Resource
 from ..kube.status import ApiError, from_response
+from ..listwatch.limits import Limits
 from .bodies import Watch, collect, drop
 from .connection import ConfigError
 from .credentials import Credentials
 from .errors import BadAnswer, RequestTimedOut
 from .transport import AgentFactory, Transport
 
-#: Seconds for a whole request, and for the headers of a watch.
-REQUEST_TIMEOUT = 30.0
-#: Seconds for a list: as long as kube-apiserver itself works on a request.
-LIST_TIMEOUT = 60.0
 _MAX_ERROR_BODY = 64 * 1024
 
 _T = TypeVar("_T")
@@ -42,17 +39,18 @@ class KubeClient:
         credentials: Credentials,
         *,
         max_connections: int = 16,
-        max_body: int = 256 * 1024 * 1024,
+        limits: Limits | None = None,
         agent_factory: AgentFactory | None = None,
     ) -> None:
         """
         :param max_connections: how many idle connections are kept.
-        :param max_body: the largest body of an answer, in bytes after decompression.
         """
         self._reactor = reactor
         self._credentials = credentials
-        self._max_body = max_body
-        self._transport = Transport(reactor, max_connections, agent_factory)
+        self._limits = limits or Limits()
+        self._line = DeferredSemaphore(self._limits.max_requests)
+        connect_timeout = self._limits.connect_timeout
+        self._transport = Transport(reactor, max_connections, connect_timeout, agent_factory)
 
     async def request(
         self,
@@ -68,17 +66,25 @@ class KubeClient:
         """The body of a 2xx answer. Cancelling drops the connection.
 
         :param path: below the URL of the Connection, already quoted.
-        :param timeout: seconds for everything, credentials included; None is the usual 30.
+        :param timeout: seconds for everything, credentials and the wait in line included: what a
+            slow server does to the others in line is no more than what it does to the first.
+            None is the limits' own.
         :raises ApiError: any other answer; a 401 only after the credentials were loaded again.
         :raises TransportError: no usable answer; RequestTimedOut and BodyTooLarge among them.
         :raises ConfigError: there are no credentials.
         """
 
         async def exchange() -> bytes:
-            response, server = await self._answer(method, path, params, body, content_type, accept)
-            return await collect(response, server, self._max_body)
+            asked = (method, path, params, body, content_type, accept)
+            await self._line.acquire()
+            try:
+                response, server = await self._answer(*asked)
+                return await collect(response, server, self._limits.max_body)
+            finally:
+                self._line.release()
 
-        return await self._before(timeout or REQUEST_TIMEOUT, method, path, exchange())
+        seconds = timeout or self._limits.request_timeout
+        return await self._before(seconds, method, path, exchange())
 
     async def watch(
         self,
@@ -115,11 +121,15 @@ class KubeClient:
             if response.code != 200:
                 drop(response)
                 raise BadAnswer(f"{server}: a watch was answered with {response.code}")
+            content_type = _header(response, b"Content-Type") or ""
+            if content_type and "json" not in content_type:
+                drop(response)
+                raise BadAnswer(f"{server}: a watch was answered with {content_type[:80]!r}")
             watch = Watch(server, on_data, on_end)
             response.deliverBody(watch)
             return watch
 
-        return await self._before(REQUEST_TIMEOUT, "GET", path, start())
+        return await self._before(self._limits.request_timeout, "GET", path, start())
 
     async def list(
         self,
@@ -141,7 +151,8 @@ class KubeClient:
             **{"continue": continue_token},
         )
         path = _path(resource, namespace)
-        return await self.request("GET", path, params=params, timeout=LIST_TIMEOUT)
+        timeout = self._limits.list_timeout
+        return await self.request("GET", path, params=params, timeout=timeout)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         return _object(await self.request("GET", _path(resource, namespace, name)))
@@ -180,6 +191,10 @@ class KubeClient:
     def close(self) -> Deferred[None]:
         """Close the idle connections; what is under way is its caller's to cancel or stop."""
         return self._transport.close()
+
+    def reconnect(self) -> None:
+        """The next request goes over a new connection, perhaps to another replica."""
+        self._transport.close()
 
     async def _before(
         self, seconds: float, method: str, path: str, work: Coroutine[Any, Any, _T]

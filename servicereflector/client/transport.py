@@ -19,7 +19,7 @@ from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
 from .. import __version__
-from .agent import OnceEncoded, make_agent
+from .agent import ConnectionPool, OnceEncoded, make_agent
 from .connection import Connection, tls_policy
 from .errors import transport_error
 
@@ -37,12 +37,16 @@ class Transport:
     """A connection pool and the TLS policy that its connections were made with."""
 
     def __init__(
-        self, reactor: IReactorTime, max_connections: int, agent_factory: AgentFactory | None
+        self,
+        reactor: IReactorTime,
+        max_connections: int,
+        connect_timeout: float,
+        agent_factory: AgentFactory | None,
     ) -> None:
         self._reactor = reactor
         self._max_connections = max_connections
         self._agent_factory: AgentFactory = agent_factory or (
-            lambda policy, pool: make_agent(reactor, policy, pool)
+            lambda policy, pool: make_agent(reactor, policy, pool, connect_timeout)
         )
         self._tls: tuple[object, ...] | None = None
         self._client: HTTPClient | None = None
@@ -94,7 +98,7 @@ class Transport:
     def _client_for(self, connection: Connection) -> HTTPClient:
         if self._client is None or self._tls != connection.tls:
             policy = tls_policy(connection)
-            old, self._pool = self._pool, HTTPConnectionPool(self._reactor)
+            old, self._pool = self._pool, ConnectionPool(self._reactor)
             self._pool.maxPersistentPerHost = self._max_connections
             self._pool.cachedConnectionTimeout = _IDLE_TIMEOUT
             self._client = HTTPClient(

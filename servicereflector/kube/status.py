@@ -30,6 +30,10 @@ _REASONS = {
 }
 
 
+#: The cause of a refusal of a version that the server has not reached.
+TOO_LARGE = "ResourceVersionTooLarge"
+
+
 class ApiError(Exception):
     """A request that the API refused.
 
@@ -223,11 +227,7 @@ def version_too_large(asked: int, current: int, *, retry: bool = True) -> ApiErr
     return ApiError(
         504,
         f"Timeout: Too large resource version: {asked}, current: {current}",
-        details={
-            "causes": [
-                {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-            ]
-        },
+        details={"causes": [{"reason": TOO_LARGE, "message": "Too large resource version"}]},
         retry_after=1 if retry else None,
     )
 

@@ -36,3 +36,6 @@ class Api(Protocol):
         on_data: Callable[[bytes], None],
         on_end: Callable[[Exception | None], None],
     ) -> Coroutine[Any, Any, Stoppable]: ...
+
+    def reconnect(self) -> None:
+        """The next request goes over a new connection, perhaps to another replica."""

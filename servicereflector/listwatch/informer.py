@@ -13,31 +13,34 @@ from twisted.python.failure import Failure
 
 from ..kube.lists import ListPage, decode_list
 from ..kube.objects import BadObject
-from ..kube.status import ApiError
+from ..kube.status import TOO_LARGE, ApiError
 from ..kube.watchevents import Bookmark, LineSplitter, decode_event
 from ..store.versioned import Store
 from .api import Api, Stoppable
-from .machine import (
-    PAGE_LIMIT,
+from .effects import (
     Abandon,
     Apply,
     Effect,
+    EndlessList,
     List,
-    ListWatch,
+    Look,
+    OlderList,
     Replace,
-    Timing,
     Trouble,
     Watch,
 )
+from .limits import Limits
+from .machine import PAGE_LIMIT, ListWatch, Timing
 
-#: The longest line of a watch that is kept, in bytes; etcd refuses objects above 1.5 MB.
-MAX_LINE = 8 * 1024 * 1024
+#: So many warnings of unusable objects are given in a minute: a server could fill the logs.
+MOST_WARNINGS = 10
 
 
 @dataclass(slots=True)
 class Stats:
     """What one Informer did; times are the reactor's seconds.
 
+    :ivar restored: how often a list was believed that was older than what had been seen.
     :ivar trouble: why the last list or watch failed, ``""`` if it did not.
     """
 
@@ -47,6 +50,7 @@ class Stats:
     bookmarks: int = 0
     bad_objects: int = 0
     troubles: int = 0
+    restored: int = 0
     heard_at: float | None = None
     connected: bool = False
     trouble: str = ""
@@ -75,6 +79,7 @@ class Informer(Service):
         label_selector: str = "",
         field_selector: str = "",
         timing: Timing | None = None,
+        limits: Limits | None = None,
         troubled: Callable[[Exception], None] = lambda _error: None,
         heard: Callable[[], None] = lambda: None,
     ) -> None:
@@ -89,18 +94,22 @@ class Informer(Service):
             "field_selector": field_selector,
         }
         self._random = random
-        self._timing = timing
+        self._limits = limits or Limits()
+        self._timing = timing or Timing(idle=self._limits.idle_timeout)
         self._tell_trouble = troubled
         self._tell_heard = heard
-        self._machine = ListWatch(random, timing)
+        self._machine = ListWatch(random, self._timing)
         self._timer: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
         self._stream: Stoppable | None = None
         self._failing: object = None  # the kind of the last failure, if there was one
+        self._listed = 0  # bytes of the list under way
+        self._warned_at = float("-inf")  # since when warnings are counted
+        self._warnings = 0
 
     def startService(self) -> None:
         Service.startService(self)
-        self._machine = ListWatch(self._random, self._timing)
+        self._machine = ListWatch(self._random, self._timing, self._machine.newest)
         self._carry_out(self._machine.start(self._reactor.seconds()))
 
     def stopService(self) -> None:
@@ -129,9 +138,11 @@ class Informer(Service):
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case List() | Watch():
+                case List() | Look() | Watch():
                     self._ask(effect)
-                case Replace(records, version):
+                case Replace(records, version, newest):
+                    if newest:
+                        self._restored(version, newest)
                     self.store.replace(records, version)
                     self._recovered(f"listed {len(records)} objects")
                 case Apply(event):
@@ -163,32 +174,47 @@ class Informer(Service):
         self._timer = None
         self._carry_out(self._machine.deadline_passed(self._reactor.seconds()))
 
-    def _ask(self, effect: List | Watch) -> None:
+    def _ask(self, effect: List | Look | Watch) -> None:
         self._abandon()
-        if isinstance(effect, List):
-            self.stats.lists += not effect.continue_token
-            asking = Deferred.fromCoroutine(self._list(effect))
-        else:
-            self.stats.watches += 1
-            asking = Deferred.fromCoroutine(self._watch(effect))
+        match effect:
+            case List():
+                self.stats.lists += not effect.continue_token
+                asking = Deferred.fromCoroutine(self._list(effect))
+            case Look():
+                asking = Deferred.fromCoroutine(self._look(effect))
+            case Watch():
+                self.stats.watches += 1
+                asking = Deferred.fromCoroutine(self._watch(effect))
         if not asking.called:
             self._asking = asking
         asking.addErrback(self._failed, effect.request)
 
     async def _list(self, effect: List) -> None:
-        resource = self.store.resource
-        body = await self._api.list(
-            resource, limit=effect.limit, continue_token=effect.continue_token, **self._scope
-        )
-        self._asking = None
-        self._heard()
-        page = decode_list(resource, body)
+        most = self._limits.max_body
+        self._listed *= bool(effect.continue_token)
+        body = await self._page(effect.limit, effect.continue_token)
+        self._listed += len(body)
+        if self._listed > most:
+            raise EndlessList(f"the pages of the list are larger than {most} bytes")
+        page = decode_list(self.store.resource, body)
         for reason in page.bad:
             self._bad(reason)
         self._carry_out(self._machine.page(effect.request, page, self._reactor.seconds()))
 
+    async def _look(self, effect: Look) -> None:
+        page = decode_list(self.store.resource, await self._page(1))
+        self._carry_out(self._machine.looked(effect.request, page.version, self._reactor.seconds()))
+
+    async def _page(self, limit: int, continue_token: str = "") -> bytes:
+        body = await self._api.list(
+            self.store.resource, limit=limit, continue_token=continue_token, **self._scope
+        )
+        self._asking = None
+        self._heard()
+        return body
+
     async def _watch(self, effect: Watch) -> None:
-        splitter = LineSplitter(MAX_LINE)
+        splitter = LineSplitter(self._limits.max_line)
 
         def received(data: bytes) -> None:
             self._received(effect.request, splitter, data)
@@ -229,7 +255,7 @@ class Informer(Service):
             else:
                 self._carry_out(self._machine.event(request, event, now))
         for _ in range(splitter.too_long - too_long):
-            self._bad(f"a line of the watch is longer than {MAX_LINE} bytes")
+            self._bad(f"a line of the watch is longer than {self._limits.max_line} bytes")
 
     def _ended(self, request: int, error: Exception | None) -> None:
         self._stream = self._asking = None
@@ -262,11 +288,28 @@ class Informer(Service):
 
     def _bad(self, reason: str) -> None:
         self.stats.bad_objects += 1
-        self.log.warn(
+        now = self._reactor.seconds()
+        if now >= self._warned_at + 60:
+            self._warned_at, self._warnings = now, 0
+        self._warnings += 1
+        if self._warnings == MOST_WARNINGS:
+            reason += "; more like this are only counted for a minute"
+        level = self.log.warn if self._warnings <= MOST_WARNINGS else self.log.debug
+        level(
             "{source}: {resource}: skipped: {reason}",
             source=self.source,
             resource=self.store.resource.plural,
             reason=reason,
+        )
+
+    def _restored(self, version: int, newest: int) -> None:
+        self.stats.restored += 1
+        self.log.warn(
+            "{source}: {resource}: restored from a backup: version {version} after {newest}",
+            source=self.source,
+            resource=self.store.resource.plural,
+            version=version,
+            newest=newest,
         )
 
     def _recovered(self, what: str) -> None:
@@ -297,3 +340,7 @@ class Informer(Service):
         self.stats.trouble = told
         self._failing = kind
         self._tell_trouble(error)
+        if isinstance(error, OlderList) or (
+            isinstance(error, ApiError) and TOO_LARGE in error.causes
+        ):
+            self._api.reconnect()  # another replica may be further on

@@ -95,9 +95,10 @@ class ProgramCollector(Collector):
             "events": "Watch events received, bookmarks apart.",
             "bookmarks": "Bookmarks received.",
             "bad_objects": "Objects and lines skipped because they could not be used.",
+            "restored": "Lists believed that were older than what had been seen.",
             "troubles": "Failed lists and watches, each followed by a reconnect.",
         }
-        names = {"events": "watch_events", "troubles": "reconnects"}
+        names = {"events": "watch_events", "restored": "restores", "troubles": "reconnects"}
         for member, told in counters.items():
             values = {key: float(getattr(i.stats, member)) for key, i in followed.items()}
             yield _counter(names.get(member, member), told, values, labels)

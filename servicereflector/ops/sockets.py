@@ -20,6 +20,8 @@ from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
+from ..client.keepalive import keep_alive
+
 if TYPE_CHECKING:
     from twisted.internet.posixbase import PosixReactorBase
 
@@ -78,6 +80,10 @@ class _Drained(WrappingFactory):
             return succeed(None)
         self._waiting = Deferred()
         return self._waiting
+
+    def registerProtocol(self, p: ProtocolWrapper) -> None:
+        super().registerProtocol(p)
+        keep_alive(p.transport)  # a watcher that vanished would be kept until its watch ends
 
     def unregisterProtocol(self, p: ProtocolWrapper) -> None:
         super().unregisterProtocol(p)
