@@ -7,7 +7,7 @@ and the faults of real networks. Nothing moves but in :meth:`Network.settle` and
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.address import IPv4Address
@@ -45,6 +45,14 @@ class Network:
     def __init__(self) -> None:
         self.clock = Clock()
         self._servers: dict[str, Server] = {}
+        self._replicas: dict[str, tuple[Sequence[Server], Callable[[int], int]]] = {}
+
+    def spread(self, name: str, servers: Sequence[Server], choose: Callable[[int], int]) -> None:
+        """Put several servers behind ``http://<name>``.
+
+        :param choose: which one the next connection goes to, out of so many.
+        """
+        self._replicas[name] = servers, choose
 
     def serve(self, name: str, resource: IResource) -> Server:
         """Put an HTTP server at ``http://<name>``, in the place of one that was there."""
@@ -115,6 +123,9 @@ class Network:
 
     def _connect(self, name: str, factory: IProtocolFactory) -> Deferred[IProtocol]:
         server = self._servers.get(name)
+        if name in self._replicas:
+            servers, choose = self._replicas[name]
+            server = servers[choose(len(servers))]
         if server is None:
             return fail(ConnectionRefusedError(f"no server {name}"))
         return server.connect(factory)
