@@ -292,6 +292,8 @@ def test_a_period_that_costs_little(text: str, seconds: float) -> None:
 def test_a_period_that_costs_too_much(text: str) -> None:
     with pytest.raises(ValueError, match="too short: say 10s at the least, or 0"):
         period(text)
+
+
 @pytest.mark.parametrize(
     ("text", "bytes_"),
     [("1", 1), ("512Ki", 524288), ("8Mi", 8388608), ("2Gi", 2**31), ("5k", 5000)],
