@@ -149,9 +149,9 @@ FLAGS = (
         size,
     ),
     Flag(
-        "client.max-requests",
+        "client.max-reads",
         "8",
-        "Requests under way to one server at a time, watches apart; others wait in line.",
+        "Reads under way at one server at a time, watches apart; others wait in line.",
         number,
     ),
     Flag("emitter", "true", "Run the Emitter.", boolean, boolean=True),

@@ -145,7 +145,7 @@ def client_limits(options: Mapping[str, Any]) -> Limits:
         idle_timeout=options["client.idle-timeout"],
         max_line=options["client.max-line-bytes"],
         max_body=options["client.max-body-bytes"],
-        max_requests=options["client.max-requests"],
+        max_reads=options["client.max-reads"],
     )
 
 

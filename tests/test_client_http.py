@@ -627,30 +627,31 @@ def test_a_watch_that_is_a_page_for_people_is_refused() -> None:
     assert "a watch was answered with 'text/html; charset=utf-8'" in str(error.value)
 
 
-def test_requests_beyond_the_limit_wait_in_line() -> None:
-    """Watches apart; the next goes when one is answered, has failed or was cancelled."""
-    memory = InMemory(hang, limits=Limits(max_requests=2))
+def test_reads_beyond_the_limit_wait_in_line() -> None:
+    """Watches and writes apart; the next goes when one is answered, has failed or was cancelled."""
+    memory = InMemory(hang, limits=Limits(max_reads=2))
     asked = [memory.request(path=f"/{number}") for number in range(5)]
     memory.watch()
+    written = memory.request("PUT", path="/written", body=b"{}")
 
     def paths() -> list[bytes]:
         return [request.path for request in memory.api.seen]
 
-    assert paths() == [b"/0", b"/1", b"/api/v1/services"]
+    assert paths() == [b"/0", b"/1", b"/api/v1/services", b"/written"]
     asked[2].addErrback(lambda _: None).cancel()
     memory.api.seen[0].finish()
     memory.agent.flush()
     success(asked[0])
-    assert paths()[3:] == [b"/3"]
+    assert paths()[4:] == [b"/3"]
     asked[1].addErrback(lambda _: None).cancel()
-    assert paths()[4:] == [b"/4"]
-    for deferred in asked[3:]:
+    assert paths()[5:] == [b"/4"]
+    for deferred in [*asked[3:], written]:
         deferred.addErrback(lambda _: None).cancel()
 
 
 def test_the_deadline_counts_while_in_line() -> None:
     """A server that holds what is under way holds nobody for longer than the flag says."""
-    memory = InMemory(hang, limits=Limits(max_requests=1, request_timeout=5))
+    memory = InMemory(hang, limits=Limits(max_reads=1, request_timeout=5))
     first, second = memory.request(), memory.request()
     memory.clock.advance(5)
     failure(first, RequestTimedOut)

@@ -66,7 +66,7 @@ TABLE: dict[str, tuple[Any, str, Any]] = {
     "client.idle-timeout": (90.0, "3s", 3.0),
     "client.max-line-bytes": (8 * 2**20, "512Ki", 512 * 1024),
     "client.max-body-bytes": (256 * 2**20, "1000000", 10**6),
-    "client.max-requests": (8, "1", 1),
+    "client.max-reads": (8, "1", 1),
     "reflector.max-delete-fraction": (0.5, "1", 1.0),
     "reflector.delete-hold": (300.0, "90s", 90.0),
     "reflector.compare-period": (600.0, "0", 0.0),

@@ -48,7 +48,7 @@ class KubeClient:
         self._reactor = reactor
         self._credentials = credentials
         self._limits = limits or Limits()
-        self._line = DeferredSemaphore(self._limits.max_requests)
+        self._readers = DeferredSemaphore(self._limits.max_reads)
         connect_timeout = self._limits.connect_timeout
         self._transport = Transport(reactor, max_connections, connect_timeout, agent_factory)
 
@@ -75,16 +75,19 @@ class KubeClient:
         """
 
         async def exchange() -> bytes:
-            asked = (method, path, params, body, content_type, accept)
-            await self._line.acquire()
-            try:
-                response, server = await self._answer(*asked)
-                return await collect(response, server, self._limits.max_body)
-            finally:
-                self._line.release()
+            response, server = await self._answer(method, path, params, body, content_type, accept)
+            return await collect(response, server, self._limits.max_body)
 
-        seconds = timeout or self._limits.request_timeout
-        return await self._before(seconds, method, path, exchange())
+        async def in_line() -> bytes:
+            await self._readers.acquire()
+            try:
+                return await exchange()
+            finally:
+                self._readers.release()
+
+        # How many writes are under way is up to who writes.
+        work = in_line() if method == "GET" else exchange()
+        return await self._before(timeout or self._limits.request_timeout, method, path, work)
 
     async def watch(
         self,

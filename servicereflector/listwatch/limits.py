@@ -18,7 +18,7 @@ class Limits:
     :ivar max_line: the longest line of a watch that is kept; etcd refuses objects above 1.5 MB.
     :ivar max_body: the largest body of an answer, decompressed, and the largest list in all its
         pages together.
-    :ivar max_requests: under way at a time, watches apart; others wait in line, and their timeout
+    :ivar max_reads: under way at a time, watches apart; others wait in line, and their timeout
         counts from when they were asked for.
     """
 
@@ -28,4 +28,4 @@ class Limits:
     idle_timeout: float = 90.0
     max_line: int = 8 * _MI
     max_body: int = 256 * _MI
-    max_requests: int = 8
+    max_reads: int = 8
