@@ -15,6 +15,7 @@ from ..kube.resources import (
     ENDPOINTS,
     ENDPOINTSLICES,
     EVENTS,
+    LEASES,
     NAMESPACES,
     SERVICES,
     Resource,
@@ -31,7 +32,7 @@ from ..kube.watchevents import EventType
 from ..store.versioned import Store
 from .services import ServiceRules
 from .slices import admit_slice
-from .validation import check_name, normalise
+from .validation import check_name, normalise, unversioned
 
 STALE = (
     "the object has been modified; please apply your changes to the latest version and try again"
@@ -41,7 +42,10 @@ STALE = (
 _SERVER_SET = ("uid", "creationTimestamp", "selfLink", "managedFields", "generation")
 
 #: What a PUT creates where it is not there; of the others it is refused.
-_CREATED_BY_UPDATE = (ENDPOINTS, EVENTS)
+_CREATED_BY_UPDATE = (ENDPOINTS, EVENTS, LEASES)
+
+#: All that there is in a cluster, unless told otherwise.
+RESOURCES = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES, EVENTS, LEASES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Cluster:
         now: Callable[[], str],
         uid: Callable[[], str],
         service_range: str = "10.96.0.0/16",
-        resources: Iterable[Resource] = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES, EVENTS),
+        resources: Iterable[Resource] = RESOURCES,
     ) -> None:
         self._now = now
         self._uid = uid
@@ -136,6 +140,8 @@ class Cluster:
         if uid and uid != current.uid:
             raise conflict(resource, name, _uid_differs(uid, current.uid))
         told = metadata.get("resourceVersion")
+        if resource is LEASES and not told:
+            raise unversioned(resource, name)
         if told and told != str(current.version):
             raise conflict(resource, name, STALE)
         before = current.document()

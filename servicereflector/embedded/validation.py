@@ -9,7 +9,7 @@ from typing import Any
 
 from ..kube.names import label_key_errors, label_value_errors, quoted
 from ..kube.objects import Json
-from ..kube.resources import ENDPOINTS, NAMESPACES, SERVICES, Resource
+from ..kube.resources import ENDPOINTS, LEASES, NAMESPACES, SERVICES, Resource
 from ..kube.status import ApiError, Cause, bad_request, invalid
 
 _LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -71,6 +71,15 @@ def normalise(resource: Resource, document: Json, before: Json | None = None) ->
         _check_subsets(metadata["name"], document.get("subsets"))
         if not document.get("subsets"):
             document.pop("subsets", None)
+    if resource is LEASES:
+        _check_lease(metadata["name"], document.setdefault("spec", {}))
+
+
+def unversioned(resource: Resource, name: str) -> ApiError:
+    """The update of something that wants to be told of which version."""
+    message = "Invalid value: 0x0: must be specified for an update"
+    cause = ("metadata.resourceVersion", "FieldValueInvalid", message)
+    return invalid(resource.kind, name, cause, group=resource.group)
 
 
 def check_ports(field: str, ports: Sequence[Json]) -> Iterator[Cause]:
@@ -118,6 +127,20 @@ def _check_subsets(name: str, subsets: Any) -> None:
             port.setdefault("protocol", "TCP")
         if causes := list(check_ports(f"subsets[{i}].ports", ports)):
             raise invalid("Endpoints", name, *causes)
+
+
+def _check_lease(name: str, spec: Json) -> None:
+    causes: list[Cause] = []
+    for member, least, told in (
+        ("leaseDurationSeconds", 1, "must be greater than 0"),
+        ("leaseTransitions", 0, "must be greater than or equal to 0"),
+    ):
+        number = spec.get(member)
+        if number is not None and number < least:
+            message = f"Invalid value: {number}: {told}"
+            causes.append((f"spec.{member}", "FieldValueInvalid", message))
+    if causes:
+        raise invalid(LEASES.kind, name, *causes, group=LEASES.group)
 
 
 def _check_ip(name: str, field: str, text: object) -> None:

@@ -55,3 +55,4 @@ EVENTS = Resource("", "v1", "events", "event", "Event", ("ev",))
 ENDPOINTSLICES = Resource(
     "discovery.k8s.io", "v1", "endpointslices", "endpointslice", "EndpointSlice", ()
 )
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "lease", "Lease")
