@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import __version__
+from .kube.objects import key_of
 from .program import Program
 from .reflector.controller import Controller
 from .reflector.recorder import rfc3339
@@ -34,6 +35,7 @@ class Administration:
         return {
             "version": __version__,
             "host": {"problem": self._program.problem()},
+            **self._election(),
             "sources": report_sources(controller, self._program.followers, self._seconds())
             if controller is not None
             else [],
@@ -50,9 +52,9 @@ class Administration:
     def release(self, source: str) -> str:
         """Let the deletions go ahead that are held.
 
-        :raises ValueError: there is no such source.
+        :raises ValueError: there is no such source, or another replica leads.
         """
-        count = self._controller().release(source)
+        count = self._leader().release(source)
         if not count:
             return f"no deletions of source {source!r} are held"
         return f"deletions of mirrors of source {source!r} that go ahead: {count}"
@@ -60,12 +62,32 @@ class Administration:
     def forget(self, source: str) -> str:
         """Delete the mirrors of a source that is no longer configured.
 
-        :raises ValueError: it is configured.
+        :raises ValueError: it is configured, or another replica leads.
         """
-        count = self._controller().forget(source)
+        count = self._leader().forget(source)
         if not count:
             return f"there are no mirrors of source {source!r}"
         return f"mirrors of source {source!r} that are deleted, or taken over: {count}"
+
+    def _election(self) -> dict[str, Any]:
+        """Nothing where the Reflector is alone."""
+        election = self._program.election
+        if election is None:
+            return {}
+        told = {
+            "role": "leader" if election.leads else "standby",
+            "identity": election.candidacy.identity,
+            "holder": election.holder,
+            "lease": key_of(election.candidacy.namespace, election.candidacy.name),
+        }
+        return {"election": told}
+
+    def _leader(self) -> Controller:
+        controller, election = self._controller(), self._program.election
+        if election is not None and not election.leads:
+            leader = election.holder or "nobody, for now"
+            raise ValueError(f"this replica stands by: tell the one that leads, {leader}")
+        return controller
 
     def _controller(self) -> Controller:
         if self._program.controller is None:

@@ -49,6 +49,9 @@ SHORTEST_SILENCE = 3.0
 #: Seconds. What is done from time to time costs the cluster a little.
 SHORTEST_PERIOD = 10.0
 
+_LABEL = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
+
 #: A glob of what stands in label keys and namespaces.
 _GLOB = r"(?:[A-Za-z0-9._/*?-]|\[!?[A-Za-z0-9._/-]+\])+"
 
@@ -270,6 +273,13 @@ def period(text: str) -> float:
     if 0 < seconds < SHORTEST_PERIOD:
         raise ValueError(f"{text!r} is too short: say {SHORTEST_PERIOD:g}s at the least, or 0")
     return seconds
+
+
+def object_name(text: str) -> str:
+    """A name that most objects of Kubernetes may have, a DNS-1123 subdomain; or ``""``."""
+    if text and (not re.fullmatch(_SUBDOMAIN, text) or len(text) > 253):
+        raise ValueError(f"{text!r} is no name: say lower-case letters and digits, with - and .")
+    return text
 
 
 def fraction(text: str) -> float:

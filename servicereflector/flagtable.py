@@ -16,6 +16,7 @@ from .flags import (
     glob,
     named_value,
     number,
+    object_name,
     one_of,
     per_source,
     period,
@@ -357,6 +358,45 @@ FLAGS = (
         "Copy the zone hints of EndpointSlices: for clusters that share their zones.",
         boolean,
         boolean=True,
+    ),
+    Flag(
+        "reflector.leader-elect",
+        "false",
+        "Write only while leading: of several replicas one does, and the others stand by.",
+        boolean,
+        boolean=True,
+    ),
+    Flag(
+        "reflector.leader-elect-lease-duration",
+        "15s",
+        "For how long the others wait, once the leader is no longer heard of, before one takes "
+        "over.",
+        duration,
+    ),
+    Flag(
+        "reflector.leader-elect-renew-deadline",
+        "10s",
+        "For how long a leader goes on that cannot renew the Lease: less than its duration.",
+        duration,
+    ),
+    Flag(
+        "reflector.leader-elect-retry-period",
+        "2s",
+        "How often the Lease is looked at and renewed.",
+        duration,
+    ),
+    Flag(
+        "reflector.leader-elect-resource-name",
+        "service-reflector",
+        "The name of the Lease.",
+        object_name,
+    ),
+    Flag(
+        "reflector.leader-elect-resource-namespace",
+        "",
+        "The namespace of the Lease. Default: the Pod's own, else that of the kubeconfig's "
+        "context, else default.",
+        object_name,
     ),
 )
 

@@ -9,6 +9,7 @@ from twisted.python import usage
 
 from . import __version__
 from .commands import COMMANDS, SHORTS
+from .election.machine import Timing
 from .flags import (
     Flag,
     FlagOptions,
@@ -101,6 +102,26 @@ class ReflectorOptions(FlagOptions):
             raise usage.UsageError("--emitter=false with --reflector=false leaves nothing to do")
         if self.subCommand == "plan" and not self["reflector"]:
             raise usage.UsageError("--reflector=false leaves nothing to plan")
+        if self["reflector.leader-elect"]:
+            self._check_election()
+
+    def _check_election(self) -> None:
+        flag, timing = "--reflector.leader-elect", self.election_timing()
+        if not self["reflector.leader-elect-resource-name"]:
+            raise usage.UsageError(f"{flag}-resource-name: say the name of the Lease")
+        if not timing.renews_in_time():
+            raise usage.UsageError(
+                f"{flag}-renew-deadline must be shorter than {flag}-lease-duration"
+            )
+        if not timing.retries_in_time():
+            raise usage.UsageError(
+                f"{flag}-retry-period must be above 0, and 1.2 times it below {flag}-renew-deadline"
+            )
+
+    def election_timing(self) -> Timing:
+        """How often and for how long, as the flags say."""
+        told = ("lease-duration", "renew-deadline", "retry-period")
+        return Timing(*(self[f"reflector.leader-elect-{name}"] for name in told))
 
 
 def print_version() -> None:

@@ -50,7 +50,7 @@ class Planner(Service):
     ) -> None:
         assert program.controller is not None
         self._controller = program.controller
-        self._controller.paused = True
+        self._controller.may_write = lambda: False
         self._reactor = reactor
         self._program = program
         self._complete = complete

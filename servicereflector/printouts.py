@@ -36,6 +36,12 @@ def status_text(status: Json) -> Iterator[str]:
     """The lines of ``service-reflector status``."""
     problem = status.get("host", {}).get("problem")
     yield f"service-reflector {status.get('version', '')}: {problem or 'the host is listed'}"
+    if election := status.get("election"):
+        holder = election.get("holder") or "nobody"
+        leads = election.get("role") == "leader"
+        yield (
+            "This replica leads: " + holder if leads else f"This replica stands by: {holder} leads"
+        )
     yield ""
     if not status.get("sources"):
         yield "No sources."

@@ -15,6 +15,8 @@ from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from .election.fence import Fence
+from .election.service import Candidacy, LeaderElection, LeaseApi
 from .emitter.api import ReadApi
 from .emitter.collection import Served
 from .kube.objects import Record, split_key
@@ -46,7 +48,7 @@ HOST = "host"
 CLOSE_TIMEOUT = 1.0
 
 
-class Client(Api, VersionApi, Writer, Protocol):
+class Client(Api, VersionApi, Writer, LeaseApi, Protocol):
     """What the program needs of a cluster's client: KubeClient is one."""
 
     def close(self) -> Deferred[None]: ...
@@ -69,6 +71,7 @@ class Roles:
     :ivar policy: how the Reflector mirrors.
     :ivar delete_namespaces: whether namespaces that it created are deleted when they are empty.
     :ivar compare_period: seconds between comparisons of all that there is, 0 for none.
+    :ivar candidacy: of a Reflector that writes only while it leads others, None for one alone.
     """
 
     namespace: str = ""
@@ -77,6 +80,7 @@ class Roles:
     policy: Policy = field(default_factory=Policy)
     delete_namespaces: bool = False
     compare_period: float = 0.0
+    candidacy: Candidacy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Surroundings:
 
     :ivar random: a draw from [0, 1).
     :ivar epoch: the time in seconds since 1970.
+    :ivar monotonic: seconds that nobody sets, None for the reactor's.
     """
 
     reactor: IReactorTime
@@ -92,6 +97,7 @@ class Surroundings:
     epoch: Callable[[], float]
     timing: Timing | None = None
     limits: Limits | None = None
+    monotonic: Callable[[], float] | None = None
 
 
 class Program(MultiService):
@@ -101,6 +107,7 @@ class Program(MultiService):
     :ivar read_api: the Emitter's Klein resource, None without that role.
     :ivar controller: None without the role of the Reflector.
     :ivar comparison: None where nothing is compared.
+    :ivar election: None where the Reflector is alone.
     """
 
     log = Logger()
@@ -117,6 +124,7 @@ class Program(MultiService):
         self.read_api: ReadApi | None = None
         self.controller: Controller | None = None
         self.comparison: Comparison | None = None
+        self.election: LeaderElection | None = None
         self._world = world
         self._host = host
         self._followers: dict[SourceClient, SourceFollower] = {}
@@ -124,6 +132,7 @@ class Program(MultiService):
         self._emitted: Predicate | None = None
         self._mirrors: Host | None = None
         self._recorder: Recorder | None = None
+        self._leading = MultiService()  # what runs only while this process may write
         self._namespace = roles.namespace
         self._roles = roles
         self.version = VersionPoller(
@@ -150,14 +159,22 @@ class Program(MultiService):
                 self.comparison = self._make_comparison(self.controller)
             self.use_sources(sources, roles.policy.spared)
 
+    def startService(self) -> None:
+        MultiService.startService(self)
+        if self.election is not None:
+            self.election.startService()
+
     @inlineCallbacks
     def stopService(self) -> Any:
-        """Streams end first, so that clients go elsewhere; then the work, then the connections."""
+        """Streams end first, so that clients go elsewhere; then the work, and when that has ended,
+        the Lease is given away; then the connections."""
         if self.read_api is not None:
             self.read_api.stop()
         if self._recorder is not None:
             self._recorder.stop()
         yield MultiService.stopService(self)
+        if self.election is not None:
+            yield self.election.stopService()
         clients = [self._host, *(source.client for source in self._followers)]
         closed = DeferredList(
             [*(client.close() for client in clients), *self._closing], consumeErrors=True
@@ -268,9 +285,13 @@ class Program(MultiService):
         namespaces = self._follow_host(
             Store(NAMESPACES, max_changes=0), "", field_selector=only
         ).store
-        self._mirrors = Host(self._host, namespaces, self._services, self._endpoints)
         world = self._world
-        self._recorder = Recorder(world.reactor, self._host, epoch=world.epoch, random=world.random)
+        writer: Writer = self._host
+        if self._roles.candidacy is not None:
+            self.election = self._make_election(self._roles.candidacy)
+            writer = Fence(self._host, self._may_write)
+        self._mirrors = Host(writer, namespaces, self._services, self._endpoints)
+        self._recorder = Recorder(world.reactor, writer, epoch=world.epoch, random=world.random)
         controller = Controller(
             world.reactor,
             self._mirrors,
@@ -279,6 +300,7 @@ class Program(MultiService):
             policy=policy,
             told=self._tell,
             epoch=world.epoch,
+            may_write=self._may_write,
         )
         controller.setServiceParent(self)
         if self._roles.delete_namespaces:
@@ -287,9 +309,11 @@ class Program(MultiService):
                 self._host,
                 namespaces,
                 random=world.random,
-                wanted=controller.fleet.wants_namespace,
+                wanted=lambda name: not self._may_write() or controller.fleet.wants_namespace(name),
                 namespace=self._namespace,
-            ).setServiceParent(self)
+            ).setServiceParent(self._leading)
+        if self.election is None:
+            self._leading.setServiceParent(self)
         return controller
 
     def _make_comparison(self, controller: Controller) -> Comparison:
@@ -299,12 +323,43 @@ class Program(MultiService):
             lambda: (
                 i for i in self.informers if i.source == HOST and i.store.resource != NAMESPACES
             ),
-            writes=lambda: not controller.paused,
+            writes=lambda: controller.may_write(),
             period=self._roles.compare_period,
             random=self._world.random,
         )
         comparison.setServiceParent(self)
         return comparison
+
+    def _make_election(self, candidacy: Candidacy) -> LeaderElection:
+        world = self._world
+        return LeaderElection(
+            world.reactor,
+            self._host,
+            candidacy,
+            epoch=world.epoch,
+            monotonic=world.monotonic or world.reactor.seconds,
+            started=self._started_leading,
+            stopped=self._stopped_leading,
+        )
+
+    def _may_write(self) -> bool:
+        return self.election is None or self.election.leads
+
+    def _started_leading(self) -> None:
+        assert self.controller is not None
+        assert self._recorder is not None
+        self._recorder.start()
+        for follower in self._followers.values():
+            follower.take_over()
+        self.controller.take_over()
+        self._leading.setServiceParent(self)
+
+    def _stopped_leading(self) -> None:
+        assert self.controller is not None
+        assert self._recorder is not None
+        self._recorder.stop()
+        self._leading.disownServiceParent()
+        self.controller.stand_by()
 
     def _make_follower(self, source: SourceClient) -> SourceFollower:
         assert self.controller is not None

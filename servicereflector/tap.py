@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import sys
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from twisted.internet.posixbase import PosixReactorBase as Reactor
 
     from .administration import Administration
+    from .client.config import HostLocation
+    from .election.service import Candidacy
     from .listwatch.limits import Limits
     from .mirror.policy import Policy
     from .planning import Planner
@@ -137,7 +141,12 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     _serve_admin(options, reactor, administration, service)
     streams = program.read_api.stats if program.read_api is not None else None
     collector = ProgramCollector(
-        reactor, program.informers, streams, program.controller, program.comparison
+        reactor,
+        program.informers,
+        streams,
+        program.controller,
+        program.comparison,
+        program.election,
     )
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
     doors = [Door("--listen", options["listen"], health.app.resource())]
@@ -151,16 +160,35 @@ def surroundings(reactor: Reactor, limits: Limits | None = None) -> Surroundings
     """The real world."""
     from .program import Surroundings
 
-    return Surroundings(reactor, random.random, time.time, limits=limits)
+    return Surroundings(reactor, random.random, time.time, limits=limits, monotonic=_monotonic)
 
 
-def _host(options: ReflectorOptions, reactor: Reactor) -> Credentials:
+def _monotonic() -> float:
+    """Seconds that nobody sets and that, where the system can tell, go on while it is suspended."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
+def _host(options: ReflectorOptions) -> HostLocation:
     from .client.config import find_host
 
     path = options["kubeconfig"]
     with blaming("--kubeconfig") if path else nullcontext():
-        location = find_host(path, os.environ)
-    return Credentials(location.load, clock=reactor)
+        return find_host(path, os.environ)
+
+
+def _candidacy(options: ReflectorOptions, host: HostLocation) -> Candidacy | None:
+    from .election.service import Candidacy
+
+    if not options["reflector.leader-elect"]:
+        return None
+    return Candidacy(
+        # As kube-controller-manager has it: processes of one host are told apart, too.
+        f"{socket.gethostname()}_{uuid.uuid4()}",
+        options["reflector.leader-elect-resource-namespace"] or host.namespace(),
+        options["reflector.leader-elect-resource-name"],
+        options.election_timing(),
+    )
 
 
 def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sourcing]:
@@ -169,7 +197,8 @@ def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sour
     from .sourcing import Sourcing, client_limits
 
     limits = client_limits(options)
-    host = KubeClient(reactor, _host(options, reactor), limits=limits)
+    location = _host(options)
+    host = KubeClient(reactor, Credentials(location.load, clock=reactor), limits=limits)
     planning = options.subCommand == "plan"
     roles = Roles(
         namespace=options["namespace"],
@@ -178,6 +207,7 @@ def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sour
         policy=_policy(options),
         delete_namespaces=options["reflector.delete-namespaces"],
         compare_period=0.0 if planning else options["reflector.compare-period"],
+        candidacy=None if planning else _candidacy(options, location),
     )
     sourcing = Sourcing(reactor, options)
     program = Program(surroundings(reactor, limits), host, sourcing.flags, roles)

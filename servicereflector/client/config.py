@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -21,6 +22,7 @@ from .connection import ConfigError, Connection, parse_url, tls_policy
 from .kubeconfig import Entry, Kubeconfig, read_kubeconfig
 
 SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+SERVICE_ACCOUNT_NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 #: What of a user the package needs to find a token or a certificate.
 _AUTHENTICATION = ("token", "tokenFile", "exec", "auth-provider")
@@ -40,6 +42,19 @@ class HostLocation:
     def load(self) -> Connection:
         """Blocks; see :func:`load_kubeconfig` and :func:`load_in_cluster`."""
         return load_in_cluster() if self.kubeconfig is None else load_kubeconfig(self.kubeconfig)
+
+    def namespace(self, *, file: str = SERVICE_ACCOUNT_NAMESPACE) -> str:
+        """The Pod's own namespace, or that of the kubeconfig's context; else ``default``.
+
+        :param file: where the kubelet writes the Pod's.
+        :raises ConfigError: the kubeconfig can no longer be used.
+        """
+        if self.kubeconfig is not None:
+            return read_kubeconfig(self.kubeconfig).namespace or "default"
+        try:
+            return Path(file).read_text(encoding="utf-8").strip() or "default"
+        except (OSError, UnicodeError):
+            return "default"
 
 
 def find_host(

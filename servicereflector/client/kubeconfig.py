@@ -72,12 +72,14 @@ class Kubeconfig:
     """What the current context selects, checked.
 
     :ivar path: as it was given, for messages.
+    :ivar namespace: the context's, ``""`` where it names none.
     """
 
     path: str
     url: str
     cluster: Entry
     user: Entry
+    namespace: str = ""
 
     def connection(self) -> Connection:
         """All but what a plugin or provider adds.
@@ -129,7 +131,8 @@ def read_kubeconfig(path: str) -> Kubeconfig:
         if context.text("user")
         else Entry(context.path, "no user", {})
     )
-    return Kubeconfig(path, _check_cluster(cluster), cluster, _check_user(user))
+    url, namespace = _check_cluster(cluster), context.text("namespace")
+    return Kubeconfig(path, url, cluster, _check_user(user), namespace)
 
 
 def _parse(path: str) -> Mapping[str, Any]:

@@ -90,6 +90,15 @@ class Breaker:
         self._let_go.setdefault(source, set()).update(keys)
         return keys
 
+    def start_over(self, source: str, mirrors: Collection[str], now: float) -> None:
+        """Nothing that was let go has been deleted: it is held again, for the whole time.
+
+        :param mirrors: the keys of its mirrors; what is none of them is no longer to be deleted.
+        """
+        missing = self._held.pop(source, {}).keys() | self._let_go.pop(source, set())
+        until = now + self._limits.hold
+        self._held[source] = {key: until for key in mirrors if key in missing}
+
     def forget_source(self, source: str) -> None:
         """It is no longer configured."""
         self._held.pop(source, None)

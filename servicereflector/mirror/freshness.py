@@ -61,7 +61,7 @@ def silence(heard: Iterable[float | None], since: float, now: float) -> float:
     """For how many seconds a source has been silent: its quietest watch decides.
 
     :param heard: when each of its watches last brought anything; None for never.
-    :param since: when the program began to ask, from which never counts.
+    :param since: when the program began to ask, or to lead: from which never counts, and before.
     """
-    quietest = min((since if at is None else at for at in heard), default=since)
+    quietest = min((since if at is None else max(at, since) for at in heard), default=since)
     return max(0.0, now - quietest)

@@ -1,7 +1,7 @@
 """Prometheus metrics, read off the program's parts when they are asked for.
 
 Two names are the Go program's: service_reflector_reconcile_attempts_total and
-service_reflector_reconcile_errors_total.
+service_reflector_reconcile_errors_total. One is Kubernetes' own: leader_election_master_status.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from twisted.internet.interfaces import IReactorTime
 
 from .. import __version__
+from ..election.service import LeaderElection
 from ..emitter.streams import StreamStats
 from ..listwatch.informer import Informer
 from ..mirror.freshness import Freshness
@@ -60,6 +61,7 @@ class ProgramCollector(Collector):
     :param streams: the Emitter's, None without that role.
     :param controller: the Reflector's, None without that role.
     :param comparison: None where nothing is compared.
+    :param election: None where the Reflector is alone.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class ProgramCollector(Collector):
         streams: StreamStats | None,
         controller: Controller | None,
         comparison: Comparison | None = None,
+        election: LeaderElection | None = None,
     ) -> None:
         self._clock = clock
         self._informers = informers
         self._streams = streams
         self._controller = controller
         self._comparison = comparison
+        self._election = election
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "The version that runs.", {(__version__,): 1}, ["version"])
@@ -85,6 +89,8 @@ class ProgramCollector(Collector):
             yield from self._of_controller(self._controller)
         if self._comparison is not None:
             yield from self._of_comparison(self._comparison.stats)
+        if self._election is not None:
+            yield self._of_election(self._election)
 
     def _of_informers(self) -> Iterator[Metric]:
         labels = ("source", "resource")
@@ -125,6 +131,17 @@ class ProgramCollector(Collector):
             },
             labels,
         )
+
+    @staticmethod
+    def _of_election(election: LeaderElection) -> Metric:
+        """By the name that Kubernetes' own components have for it."""
+        metric = GaugeMetricFamily(
+            "leader_election_master_status",
+            "Whether this process leads by the Lease of that name: 0 for a standby.",
+            labels=["name"],
+        )
+        metric.add_metric([election.candidacy.name], float(election.leads))
+        return metric
 
     @staticmethod
     def _of_streams(streams: StreamStats) -> Iterator[Metric]:

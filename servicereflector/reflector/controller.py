@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..election.fence import Fenced
 from ..kube.status import ApiError
 from ..mirror.features import Features
 from ..mirror.plan import Action, Delete, Plan, make_plan
@@ -28,7 +29,7 @@ from .outcomes import Outcomes
 from .queue import WorkQueue
 from .refusals import Course, Refusals
 from .sources import Source
-from .statuses import NoticeListener
+from .statuses import Notice, NoticeListener
 
 #: Writes in flight at a time.
 WORKERS = 16
@@ -54,7 +55,8 @@ class Controller(Service):
     :ivar stats: what was done.
     :ivar statuses: what has become of each name.
     :ivar journal: what was done to each name lately.
-    :ivar paused: whether nothing is written, for those who only want to know what would be.
+    :ivar may_write: whether it carries its plans out; where it may not, it makes them all the
+        same, and tells what becomes of each name.
     :param sources: in configured order, which decides between those that start together.
     :param features: what the host knows, or None as long as that is not known.
     :param epoch: the time in seconds since 1970.
@@ -73,13 +75,15 @@ class Controller(Service):
         workers: int = WORKERS,
         told: NoticeListener = lambda _notice: None,
         epoch: Callable[[], float] = lambda: 0.0,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._outcomes = Outcomes(told, epoch)
+        self._told = told
+        self._outcomes = Outcomes(self._tell, epoch)
         self.stats = self._outcomes.stats
         self.statuses = self._outcomes.statuses
         self.journal = self._outcomes.journal
         self.queue = WorkQueue(workers)
-        self.paused = False
+        self.may_write = may_write
         self._reactor = reactor
         self.host = host
         self._features = features
@@ -172,6 +176,18 @@ class Controller(Service):
 
         return stopped.addBoth(ended)
 
+    def take_over(self) -> None:
+        """It may write from now on, where another did so far. What was held meanwhile is held from
+        now on, and what is noteworthy is told again: the other may not have come to that."""
+        self.fleet.take_over()
+        self.statuses.tell_again()
+        self.look_at_everything()
+
+    def stand_by(self) -> None:
+        """It may write no longer: what is under way is cancelled, its connections dropped."""
+        self._cancel_work()
+        self.look_at_everything()
+
     def look_at_everything(self) -> None:
         """Queue every key that a source has or that the host holds a mirror of."""
         self._feed.everything()
@@ -229,6 +245,10 @@ class Controller(Service):
             contested=key in self._contested,
         )
 
+    def _tell(self, notice: Notice) -> None:
+        if self.may_write():
+            self._told(notice)
+
     def _await(self, sources: Sequence[Source]) -> None:
         """The first lists of those that have none are expected soon."""
         until = self._reactor.seconds() + STARTING
@@ -265,8 +285,6 @@ class Controller(Service):
             return
         for source, no_longer_held in self.fleet.review():
             self.queue.add((no_longer_held,), source)
-        if self.paused:
-            return
         for _ in range(KEYS_PER_TURN):
             key = self.queue.take(self._reactor.seconds())
             if key is None:
@@ -294,10 +312,14 @@ class Controller(Service):
         if wait_until is not None:
             self.queue.add_later(key, wait_until)
             return
-        self.stats.attempts += 1
         states = self.states(key)
         self.fleet.believe(key, states)
         plan = self._plan(key, states, features)
+        if not self.may_write():
+            self._feed.arrived.pop(key, None)
+            self._outcomes.foreseen(key, plan)
+            return
+        self.stats.attempts += 1
         if plan.contested and plan.actions:
             self._contested.add(key)
         for action in plan.actions:
@@ -345,7 +367,7 @@ class Controller(Service):
         self.look_at_everything()
 
     def _failed(self, failure: Failure, key: str) -> None:
-        if failure.check(CancelledError, GeneratorExit):
+        if failure.check(CancelledError, GeneratorExit, Fenced):
             return
         error = failure.value
         delay = self.queue.retry(key, self._reactor.seconds())

@@ -82,6 +82,13 @@ class Fleet:
                     )
         return list(self.breaker.due(now))
 
+    def take_over(self) -> None:
+        """Another has decided on deletions so far: those that were held here, or let go, are held
+        from now on."""
+        now = self._clock.seconds()
+        for source in self.sources:
+            self.breaker.start_over(source.name, self.mirrors_of(source), now)
+
     def mirrors_of(self, source: Source) -> list[str]:
         """The keys of the Services in the host that mirror it."""
         services = self._host.services

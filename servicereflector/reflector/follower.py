@@ -102,6 +102,7 @@ class SourceFollower(MultiService):
         self._selector = selector if settings.selector is None else settings.selector
         self._reactor = reactor
         self._informers: dict[Informer, float] = {}
+        self._leads_since = 0.0
         timing, patience = timing or Timing(), settings.patience
         self._timing = replace(
             timing, idle=patience.idle(timing.idle), relist=patience.idle(timing.relist)
@@ -151,7 +152,7 @@ class SourceFollower(MultiService):
             self._namespace,
             label_selector=self._selector,
             troubled=troubled,
-            heard=self.silence.note_heard,
+            heard=self._note_heard,
             timing=self._timing,
         )
         self._informers[informer] = self._reactor.seconds()
@@ -160,6 +161,20 @@ class SourceFollower(MultiService):
     def _unfollow(self, informer: Informer) -> None:
         del self._informers[informer]
         self._end_informer(informer)
+
+    def take_over(self) -> None:
+        """The process begins to lead. For how long it has heard nothing while another led is no
+        reason to mark anything, nor what it heard before that to restore it."""
+        self.source.unheard |= self.silence.freshness is not Freshness.FRESH
+        self.source.freshness = Freshness.FRESH
+        self._leads_since = self._reactor.seconds()
+        self.silence.start_over()
+
+    def _note_heard(self) -> None:
+        self.silence.note_heard()
+        if self.source.unheard and min(self._heard()) >= self._leads_since:
+            self.source.unheard = False
+            self._silent(self.source)
 
     def _heard(self) -> list[float]:
         """When each watch was last heard; one that never was counts from its beginning."""
@@ -176,4 +191,5 @@ class SourceFollower(MultiService):
             what=_TOLD[freshness].format(self.silence.silent()),
         )
         self.source.freshness = freshness
+        self.source.unheard = False
         self._silent(self.source)

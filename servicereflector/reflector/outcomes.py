@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ..mirror.plan import Action, Plan, describe
-from ..mirror.states import Status
+from ..mirror.states import State, Status
 from .journal import Journal
 from .statuses import Notice, NoticeListener, Statuses
 
@@ -55,6 +55,14 @@ class Outcomes:
             self.journal.note(key, self._epoch(), message)
             self._told(Notice(key, plan.owner, "TakenOver", message))
         self._note(key, plan.statuses)
+
+    def foreseen(self, key: str, plan: Plan) -> None:
+        """Another process is to carry it out; until then, what has become of the name stays."""
+        if not plan.actions:
+            self._note(key, plan.statuses)
+        elif plan.owner and key not in self.statuses:
+            pending = Status(State.PENDING, "the replica that leads is to mirror it")
+            self._note(key, {**plan.statuses, plan.owner: pending})
 
     def failed(self, key: str, sources: Iterable[str], status: Status) -> None:
         """A plan could not be carried out."""

@@ -104,6 +104,10 @@ class Recorder:
             self._workers.add(worker)
             worker.addBoth(lambda _: self._workers.discard(worker))
 
+    def start(self) -> None:
+        """Write from now on, after a :meth:`stop`."""
+        self._stopped = False
+
     def stop(self) -> None:
         """Cancel what is under way, and forget what waits. What is told from now on is lost."""
         self._stopped = True

@@ -42,6 +42,13 @@ class SilenceWatch(Service):
         Service.stopService(self)
         self._cancel()
 
+    def start_over(self) -> None:
+        """Silence counts from now on."""
+        self._since = self._reactor.seconds()
+        self.freshness = Freshness.FRESH
+        if self.running:
+            self._look()
+
     def note_heard(self) -> None:
         """One of the watches brought something."""
         if self.freshness is not Freshness.FRESH and self.running:

@@ -19,6 +19,8 @@ class Source:
     """A source's stores, by the name that its mirrors carry.
 
     :ivar freshness: whether it has fallen silent.
+    :ivar unheard: whether it had fallen silent when this process began to lead, and has not been
+        heard since.
     :ivar awaited_until: the time up to which its first lists are expected to come any moment.
     :ivar reviewed: the list of its Services, by the store's epoch, whose deletions were judged.
     :param aliases: what mirrors of it may name as their source beside its name: its URL.
@@ -39,6 +41,7 @@ class Source:
         self.endpoints = endpoints
         self.slices = slices
         self.freshness = Freshness.FRESH
+        self.unheard = False
         self.awaited_until = float("-inf")
         self.reviewed = 0
         self._policy = policy
@@ -48,8 +51,10 @@ class Source:
     @property
     def synced(self) -> bool:
         """Whether its first lists are in. A source whose slices are still to come is not planned
-        from its Endpoints: with each start of the program every mirror would be rewritten twice."""
-        return self.services.synced and self.endpoints.synced and self.slices.known
+        from its Endpoints: with each start of the program every mirror would be rewritten twice.
+        What another process made of a source's silence is left as it is until that is heard."""
+        stores = self.services.synced and self.endpoints.synced and self.slices.known
+        return stores and not self.unheard
 
     def start(self) -> Callable[[], None]:
         """Follow which Services want which name from now on; the result ends it."""

@@ -69,9 +69,18 @@ class Statuses(dict[str, dict[str, Status]]):
                     state=status.state.value,
                     reason=f": {status.reason}" if status.reason else "",
                 )
-                if status.state in _NOTEWORTHY:
-                    reason, message = _NOTEWORTHY[status.state]
-                    self._told(Notice(key, source, reason, message.format(source, status.reason)))
+                self._tell(key, source, status)
         for source in before.keys() - statuses.keys():
             self.log.info("{key} of {source}: no longer mirrored", key=key, source=source)
         return before != statuses
+
+    def tell_again(self) -> None:
+        """Tell what is noteworthy as if it had just happened."""
+        for key, statuses in self.items():
+            for source, status in statuses.items():
+                self._tell(key, source, status)
+
+    def _tell(self, key: str, source: str, status: Status) -> None:
+        if status.state in _NOTEWORTHY:
+            reason, message = _NOTEWORTHY[status.state]
+            self._told(Notice(key, source, reason, message.format(source, status.reason)))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import count
 from random import Random
@@ -168,9 +169,12 @@ class MemoryCluster:
 
 
 class Node:
-    """One cluster of a mesh, with the program that runs for it.
+    """One cluster of a mesh, with the program that runs for it, or one of its replicas.
 
+    :ivar name: that of its Emitter, and of its identity where it stands for election.
     :ivar cluster: the host.
+    :ivar api: the way to the host: the cluster's own server, or that of a further replica, which
+        has its own faults.
     :ivar emitter: the Emitter's server; its faults are there.
     :ivar program: the one that runs now, None between :meth:`stop` and :meth:`start`.
     """
@@ -178,12 +182,16 @@ class Node:
     def __init__(
         self,
         mesh: Mesh,
+        name: str,
         cluster: MemoryCluster,
+        api: Server,
         sources: Sequence[NodeSource],
         roles: Roles,
         timing: Timing | None,
     ) -> None:
+        self.name = name
         self.cluster = cluster
+        self.api = api
         self.emitter: Server | None = None
         self.program: Program | None = None
         self._mesh = mesh
@@ -191,6 +199,8 @@ class Node:
         self._clients: dict[NodeSource, SourceClient] = {}
         self._roles = roles
         self._timing = timing
+        self._starts = 0
+        self._killed = False
 
     def start(self) -> None:
         """Start a program that knows nothing of an earlier one."""
@@ -198,12 +208,24 @@ class Node:
         world = Surroundings(network.clock, self._mesh.random, self.cluster.epoch, self._timing)
         self._clients = {source: self._client(source) for source in self._sources}
         sources = list(self._clients.values())
-        self.program = Program(world, self.cluster.client(), sources, self._roles)
+        if self._killed:
+            self.api.refuse(False)
+        self._killed = False
+        self._starts += 1
+        self.program = Program(world, self.api.client(), sources, self._own_roles())
         if self.program.read_api is not None:
             resource = self.program.read_api.app.resource()
-            self.emitter = network.serve(_emitter_name(self.cluster.name), resource)
+            self.emitter = network.serve(_emitter_name(self.name), resource)
         self.program.startService()
         network.settle()
+
+    def _own_roles(self) -> Roles:
+        """Each process stands for election under a name of its own."""
+        candidacy = self._roles.candidacy
+        if candidacy is None:
+            return self._roles
+        identity = f"{self.name}_{self._starts}"
+        return replace(self._roles, candidacy=replace(candidacy, identity=identity))
 
     def use_sources(self, *sources: NodeSource) -> None:
         """Have it reflect these from now on, without a restart; equal ones stay as they are."""
@@ -226,6 +248,14 @@ class Node:
         self.cluster.network.wait(_whenever(program.stopService()), seconds=30)
         if self.emitter is not None:
             self.emitter.cut()
+
+    def kill(self) -> None:
+        """End the program as SIGKILL does: nothing that it would still say is heard by anybody.
+        Its way to the host refuses connections until it is started again."""
+        self._killed = True
+        self.api.refuse()
+        self.api.cut()
+        self.stop()
 
     def restart(self) -> None:
         self.stop()
@@ -259,10 +289,14 @@ class Mesh:
         """Add a cluster and start its program.
 
         :param sources: the names of the nodes whose Emitters it reflects; they may join later.
-        :param cluster: one that exists, of this network, in the place of a new one.
+        :param cluster: one that exists, of this network, in the place of a new one: that of another
+            node for a further replica, with a name of its own.
         """
         cluster = cluster or MemoryCluster(name, self.network)
-        node = self.nodes[name] = Node(self, cluster, sources, roles, timing)
+        api = cluster.server
+        if any(node.cluster is cluster for node in self.nodes.values()):
+            api = self.network.serve(f"{name}.api", cluster.api.app.resource())
+        node = self.nodes[name] = Node(self, name, cluster, api, sources, roles, timing)
         node.start()
         return node
 
