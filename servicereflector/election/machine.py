@@ -123,9 +123,9 @@ class Elector:
         if lease is not None and (spec := read_spec(lease)) != self._seen:
             self._seen, self._changed_at = spec, now
         self._lease = lease
-        if self.holder not in ("", self.identity):
+        if self._is_anothers:
             self._renewed_at = None
-            if now < self._changed_at + (self._seen.duration or self._timing.lease_duration):
+            if now < self._expires_at:
                 return None
         if lease is None:
             spec = self._renewed(LeaseSpec(acquire_time=time), time)
@@ -146,6 +146,17 @@ class Elector:
         self._renewed_at = began if self.holder == self.identity else None
         self._current = True
 
+    def next_look(self, began: float, now: float) -> float:
+        """When to begin again: after the retry period, or as soon as another's Lease expires.
+
+        :param began: when it was begun last.
+        """
+        last = began if self._renewed_at is None else max(began, self._renewed_at)
+        regular = max(now, last + self._timing.retry_period)
+        if self._is_anothers and now < self._expires_at:
+            return min(regular, self._expires_at)
+        return regular
+
     def resign(self) -> None:
         """Lead no longer, whatever the Lease says."""
         self._renewed_at = None
@@ -163,6 +174,14 @@ class Elector:
                 lease, replace(spec, holder="", duration=1, acquire_time=time, renew_time=time)
             )
         )
+
+    @property
+    def _is_anothers(self) -> bool:
+        return self.holder not in ("", self.identity)
+
+    @property
+    def _expires_at(self) -> float:
+        return self._changed_at + (self._seen.duration or self._timing.lease_duration)
 
     def _renewed(self, spec: LeaseSpec, time: str) -> LeaseSpec:
         # Rounded up: others must not start sooner than the flag says.

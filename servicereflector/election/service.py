@@ -129,9 +129,10 @@ class LeaderElection(Service):
 
     def _ask(self) -> None:
         self._timer = None
-        again = self._reactor.seconds() + self.candidacy.timing.retry_period
+        self._look()  # a process that stood still has a term behind it
+        began = self._monotonic()
         self._asking = Deferred.fromCoroutine(self._attempt())
-        self._asking.addErrback(self._failed).addBoth(self._asked, again)
+        self._asking.addErrback(self._failed).addBoth(self._asked, began)
 
     async def _attempt(self) -> None:
         step = self._elector.begin(self._monotonic(), self._time())
@@ -189,11 +190,12 @@ class LeaderElection(Service):
         )
         self._troubled = True
 
-    def _asked(self, _result: object, again: float) -> None:
+    def _asked(self, _result: object, began: float) -> None:
         self._asking = None
         if not self.running:
             return
-        self._timer = self._reactor.callLater(max(0.0, again - self._reactor.seconds()), self._ask)
+        now = self._monotonic()
+        self._timer = self._reactor.callLater(self._elector.next_look(began, now) - now, self._ask)
         self._look()
 
     def _look(self) -> None:
