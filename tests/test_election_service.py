@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 
 from servicereflector.election.machine import Timing
 from servicereflector.election.service import Candidacy, LeaderElection, micro_time
 from servicereflector.kube.objects import Json
-from servicereflector.kube.resources import LEASES
+from servicereflector.kube.resources import LEASES, Resource
 from servicereflector.kube.status import ApiError
 from servicereflector.testing.clusters import MemoryCluster
 from servicereflector.testing.network import Server
@@ -275,13 +276,27 @@ def test_a_release_waits_for_nobody_for_long(world: World) -> None:
 
 
 def test_a_release_meets_a_renewal_that_was_under_way(world: World) -> None:
-    """It is cancelled, arrives all the same, and the Lease is given away in the end."""
+    """It is cancelled, and where it arrives all the same, between the look and the release, the
+    release is tried again."""
     a = world.start("a")
-    world.network.advance(1.9)
-    a.api.silence()
-    world.network.advance(0.2)
+    cancelled: list[object] = []
+    refusals = [ApiError(409, "the object has been modified")]
+
+    class Slow:
+        get, create = a.client.get, a.client.create
+
+        async def update(self, resource: Resource, document: Json) -> Json:
+            if not cancelled:
+                hangs: Deferred[Json] = Deferred(cancelled.append)
+                return await hangs
+            if refusals:
+                raise refusals.pop()
+            return await a.client.update(resource, document)
+
+    a.election._api = Slow()
+    world.network.advance(2.1)
     stopped = a.election.stopService()
-    a.api.silence(False)
+    assert len(cancelled) == 1
     world.network.wait(stopped)
     world.network.wait(a.client.close(), seconds=10)
     assert world.spec["holderIdentity"] == ""

@@ -217,7 +217,6 @@ class LeaderElection(Service):
             self._started()
         else:
             self._leading = False
-            self._elector.resign()
             self._tell_of_loss()
             self._stopped()
 
