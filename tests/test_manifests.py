@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from servicereflector.flagtable import FLAGS
 from servicereflector.testing.envtest import ApiServer, Binaries
 
 MANIFEST = Path(__file__).parent.parent / "manifests" / "service-reflector.yaml"
@@ -30,6 +31,8 @@ COLLECTIONS = {
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "Service": "/api/v1/namespaces/{namespace}/services",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
 }
@@ -129,8 +132,21 @@ def test_the_role_is_bound_to_the_pods_account() -> None:
     assert BY_KIND["Deployment"]["metadata"]["namespace"] == account["namespace"]
 
 
+def test_the_role_for_the_lease_is_the_same_accounts_in_its_own_namespace() -> None:
+    """Where the program looks for it, and under the name that its flags have."""
+    role, binding = BY_KIND["Role"], BY_KIND["RoleBinding"]
+    assert binding["subjects"] == BY_KIND["ClusterRoleBinding"]["subjects"]
+    assert binding["roleRef"]["kind"] == "Role"
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    namespace = BY_KIND["Deployment"]["metadata"]["namespace"]
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == namespace
+    (default,) = [f.default for f in FLAGS if f.name == "reflector.leader-elect-resource-name"]
+    assert [rule.get("resourceNames") for rule in role["rules"]] == [None, [default]]
+    assert "--reflector.leader-elect" in CONTAINER["args"]
+
+
 def test_the_role_names_all_that_it_allows() -> None:
-    for rule in BY_KIND["ClusterRole"]["rules"]:
+    for rule in [*BY_KIND["ClusterRole"]["rules"], *BY_KIND["Role"]["rules"]]:
         for part in ("apiGroups", "resources", "verbs"):
             assert "*" not in rule[part]
 

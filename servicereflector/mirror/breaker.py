@@ -95,9 +95,10 @@ class Breaker:
 
         :param mirrors: the keys of its mirrors; what is none of them is no longer to be deleted.
         """
-        missing = self._held.pop(source, {}).keys() | self._let_go.pop(source, set())
+        missing = self._held.get(source, {}).keys() | self._let_go.get(source, set())
         until = now + self._limits.hold
         self._held[source] = {key: until for key in mirrors if key in missing}
+        self._let_go[source] = set()
 
     def forget_source(self, source: str) -> None:
         """It is no longer configured."""

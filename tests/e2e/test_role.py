@@ -45,6 +45,8 @@ def apply_roles(cluster: Cluster, manifest: str) -> None:
     for kind, path in (
         ("ClusterRole", "clusterroles"),
         ("ClusterRoleBinding", "clusterrolebindings"),
+        ("Role", "namespaces/default/roles"),
+        ("RoleBinding", "namespaces/default/rolebindings"),
     ):
         for document in documents:
             if document["kind"] == kind:
@@ -59,7 +61,8 @@ def test_the_role_is_enough_for_both_roles_of_the_program(
     programs: list[RunningProgram],
 ) -> None:
     """Namespace, Service and Endpoints are created, updated and deleted, a conflict is told, told
-    again when it happens again, and the Emitter serves; not one request is refused."""
+    again when it happens again, the Lease is taken and renewed, and the Emitter serves; not one
+    request is refused."""
     port = free_port()
     program = RunningProgram(
         directory,
@@ -69,6 +72,8 @@ def test_the_role_is_enough_for_both_roles_of_the_program(
         "--emitter.secure-port=0",
         "--emitter.insecure-bind-address=127.0.0.1",
         f"--emitter.insecure-port={port}",
+        "--reflector.leader-elect",
+        "--reflector.leader-elect-retry-period=1s",
         command=hurried(reflector__correlation__REPEAT_EVERY=0.2),
     )
     programs.append(program)
@@ -101,7 +106,15 @@ def test_the_role_is_enough_for_both_roles_of_the_program(
     eventually(program.log, told_again)
     assert len(guarded.events("default", "Conflict")) == 1
     assert program.metric("service_reflector_reconcile_errors_total") == 0
+    renewed = renew_time(guarded)
+    eventually("a renewal", lambda: renew_time(guarded) > renewed)
     assert "orbidden" not in program.log()
+
+
+def renew_time(cluster: Cluster) -> str:
+    path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/service-reflector"
+    time: str = cluster.must("GET", path)["spec"]["renewTime"]
+    return time
 
 
 @pytest.mark.parametrize("verb", ["get", "list", "watch", "create", "update", "delete"])
