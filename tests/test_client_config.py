@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from servicereflector.client.config import (
+    HostLocation,
     check_kubeconfig,
     find_host,
     in_cluster,
@@ -493,3 +494,21 @@ def test_no_host_at_all_names_the_flag_and_the_demo(config: Config) -> None:
         find_host(None, {"HOME": str(config.directory)}, token_file="/no")
     assert "--kubeconfig" in str(raised.value)
     assert "service-reflector demo" in str(raised.value)
+
+
+def test_the_namespace_is_the_pods_own_or_the_contexts(tmp_path: Path) -> None:
+    """Or the one that Kubernetes itself takes for want of another."""
+    file = tmp_path / "namespace"
+    pod = HostLocation("https://10.0.0.1:443")
+    assert pod.namespace(file=str(file)) == "default"
+    file.write_text("shop\n")
+    assert pod.namespace(file=str(file)) == "shop"
+    kubeconfig = tmp_path / "config"
+    for given, told in (("", "default"), (", namespace: web", "web")):
+        kubeconfig.write_text(
+            "current-context: it\n"
+            f"contexts: [{{name: it, context: {{cluster: it{given}}}}}]\n"
+            "clusters: [{name: it, cluster: {server: http://10.0.0.1}}]\n"
+        )
+        found = find_host(str(kubeconfig), {})
+        assert found.namespace(file=str(file)) == told

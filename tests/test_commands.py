@@ -349,6 +349,20 @@ def test_what_is_wrong_comes_first() -> None:
     assert [line.split()[1] for line in lines[-2:]] == ["books", "cart"]
 
 
+@pytest.mark.parametrize(
+    ("election", "line"),
+    [
+        ({"role": "leader", "holder": "a_1"}, "This replica leads: a_1"),
+        ({"role": "standby", "holder": "a_1"}, "This replica stands by: a_1 leads"),
+        ({"role": "standby", "holder": ""}, "This replica stands by: nobody leads"),
+    ],
+)
+def test_a_status_says_who_leads(election: dict[str, str], line: str) -> None:
+    """Where there is an election."""
+    assert list(status_text({**STATUS, "election": election}))[1] == line
+    assert list(status_text(STATUS))[1] == ""
+
+
 def test_an_explanation_is_for_people() -> None:
     text = "\n".join(explain_text(EXPLAINED))
     assert text.startswith("shop/cart: mirrored from east\n  because it is the mirror of 'east'\n")

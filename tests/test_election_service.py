@@ -1,4 +1,4 @@
-"""The Service that asks for the Lease: its deadlines, what it tells and when, over a real client."""
+"""The Service that asks for the Lease: its deadlines, and what it tells, over a real client."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 from twisted.web.resource import IResource
 
+from servicereflector.election.service import Candidacy, LeaderElection
 from servicereflector.emitter.streams import StreamStats
 from servicereflector.kube.resources import ENDPOINTS, NAMESPACES, SERVICES
 from servicereflector.listwatch.informer import Informer
@@ -397,6 +398,24 @@ def test_metrics_are_named_as_prometheus_wants_it(parts: Parts) -> None:
             assert sample.labels.keys() <= {
                 *("source", "resource", "state", "operation", "version", "kind")
             }
+
+
+def test_who_leads_is_told_by_kubernetes_own_name(parts: Parts) -> None:
+    """Where there is an election."""
+    nobody: Any = None
+    election = LeaderElection(
+        parts.clock,
+        nobody,
+        Candidacy("me", name="it"),
+        epoch=lambda: 0.0,
+        monotonic=parts.clock.seconds,
+        started=lambda: None,
+        stopped=lambda: None,
+    )
+    collector = ProgramCollector(parts.clock, [], None, None, election)
+    (family,) = (f for f in collector.collect() if f.name == "leader_election_master_status")
+    assert [(s.labels, s.value) for s in family.samples] == [({"name": "it"}, 0.0)]
+    assert "leader_election_master_status" not in parts.families()
 
 
 def test_the_registry_has_the_processs_own_metrics(parts: Parts) -> None:

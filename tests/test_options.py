@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.python import usage
 
 import servicereflector
+from servicereflector.election.machine import Timing
 from servicereflector.flagtable import ALIASES, FLAGS, NamedPair, SourceFlag
 from servicereflector.kube.selectors import parse_labels
 from servicereflector.mirror.policy import EndpointsApi
@@ -82,6 +83,12 @@ TABLE: dict[str, tuple[Any, str, Any]] = {
     "reflector.endpoints-api": (EndpointsApi.BOTH, "endpoints", EndpointsApi.ENDPOINTS),
     "reflector.external-names": (True, "false", False),
     "reflector.hints": (False, "true", True),
+    "reflector.leader-elect": (False, "true", True),
+    "reflector.leader-elect-lease-duration": (15.0, "1m", 60.0),
+    "reflector.leader-elect-renew-deadline": (10.0, "12s", 12.0),
+    "reflector.leader-elect-retry-period": (2.0, "500ms", 0.5),
+    "reflector.leader-elect-resource-name": ("service-reflector", "a.b-c", "a.b-c"),
+    "reflector.leader-elect-resource-namespace": ("", "shop", "shop"),
 }
 
 
@@ -364,6 +371,55 @@ def test_a_certificate_without_its_key_is_refused(flag: str) -> None:
     assert refusal(f"--emitter.{flag}=x") == (
         "--emitter.tls-cert-file and --emitter.tls-private-key-file go together"
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (
+            ["renew-deadline=15s"],
+            "--reflector.leader-elect-renew-deadline must be shorter than"
+            " --reflector.leader-elect-lease-duration",
+        ),
+        (
+            ["lease-duration=10s"],
+            "--reflector.leader-elect-renew-deadline must be shorter than"
+            " --reflector.leader-elect-lease-duration",
+        ),
+        (
+            ["retry-period=9s"],
+            "--reflector.leader-elect-retry-period must be above 0, and 1.2 times it below"
+            " --reflector.leader-elect-renew-deadline",
+        ),
+        (
+            ["retry-period=0"],
+            "--reflector.leader-elect-retry-period must be above 0, and 1.2 times it below"
+            " --reflector.leader-elect-renew-deadline",
+        ),
+        (
+            ["resource-name="],
+            "--reflector.leader-elect-resource-name: say the name of the Lease",
+        ),
+        (
+            ["resource-name=A_b"],
+            "--reflector.leader-elect-resource-name: 'A_b' is no name: say lower-case letters and"
+            " digits, with - and .",
+        ),
+    ],
+)
+def test_an_election_that_cannot_work_is_refused(flags: list[str], told: str) -> None:
+    """By the rules of client-go; without an election its times do not matter."""
+    given = [f"--reflector.leader-elect-{flag}" for flag in flags]
+    assert refusal("--reflector.leader-elect", *given) == told
+    if "A_b" not in flags[0]:
+        parse(*given)
+
+
+def test_the_times_of_an_election_are_those_of_its_flags() -> None:
+    """Each of its own."""
+    flags = ("lease-duration=9s", "renew-deadline=5s", "retry-period=1s")
+    options = parse("--reflector.leader-elect", *(f"--reflector.leader-elect-{f}" for f in flags))
+    assert options.election_timing() == Timing(9.0, 5.0, 1.0)
 
 
 def test_both_roles_off_is_refused() -> None:
