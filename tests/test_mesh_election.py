@@ -314,6 +314,26 @@ def test_a_deposed_leader_starts_no_write(make: MakeWorld) -> None:
     assert world.controller(0).statuses == world.controller(1).statuses
 
 
+def test_a_leader_that_stood_still_in_the_middle_of_a_plan_does_not_go_on(make: MakeWorld) -> None:
+    """Its clock tells it at the next write, before any timer; that is no error. It leads again at
+    its next look, as nobody else has taken the Lease, and does the rest."""
+    world = make()
+    world.mesh.advance(1)
+    program = world.replicas[0].program
+    assert program is not None
+    assert program.election is not None
+    clock = world.mesh.network.clock
+    program.election._monotonic = lambda: clock.seconds() + (100.0 if world.writes else 0.0)
+    world.export()
+    world.mesh.settle()
+    assert [write.what for write in world.writes] == ["POST /api/v1/namespaces"]
+    assert world.leaders() == []
+    world.mesh.advance(TIMING.retry_period)
+    assert world.ips() == (["10.9.0.1"], [])
+    assert world.leaders() == ["west"]
+    assert world.controller(0).stats.errors == 0
+
+
 # What else acts only while it leads.
 
 
