@@ -191,5 +191,4 @@ class SourceFollower(MultiService):
             what=_TOLD[freshness].format(self.silence.silent()),
         )
         self.source.freshness = freshness
-        self.source.unheard = False
         self._silent(self.source)
