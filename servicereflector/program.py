@@ -317,13 +317,16 @@ class Program(MultiService):
         return controller
 
     def _make_comparison(self, controller: Controller) -> Comparison:
+        def writes() -> bool:
+            return controller.may_write()
+
         comparison = Comparison(
             self._world.reactor,
             controller,
             lambda: (
                 i for i in self.informers if i.source == HOST and i.store.resource != NAMESPACES
             ),
-            writes=lambda: controller.may_write(),
+            writes=writes,
             period=self._roles.compare_period,
             random=self._world.random,
         )

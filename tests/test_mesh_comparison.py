@@ -226,7 +226,7 @@ def test_a_key_that_nothing_told_of_is_queued(mesh: Mesh) -> None:
 def test_without_writing_only_stores_are_compared(mesh: Mesh) -> None:
     """What others have not written yet is no difference; a store that is wrong is."""
     east, west = pair(mesh, KEY, "shop/other")
-    controller(west).paused = True
+    controller(west).may_write = lambda: False
     controller(west)._feed.stop()
     export(east, KEY, "10.9.0.2")
     del informer(west, SERVICES).store._records["shop/other"]

@@ -412,7 +412,7 @@ def test_who_leads_is_told_by_kubernetes_own_name(parts: Parts) -> None:
         started=lambda: None,
         stopped=lambda: None,
     )
-    collector = ProgramCollector(parts.clock, [], None, None, election)
+    collector = ProgramCollector(parts.clock, [], None, None, election=election)
     (family,) = (f for f in collector.collect() if f.name == "leader_election_master_status")
     assert [(s.labels, s.value) for s in family.samples] == [({"name": "it"}, 0.0)]
     assert "leader_election_master_status" not in parts.families()
