@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,17 @@ def test_client_certificate_is_its_user_and_groups(api: ApiServer) -> None:
     assert ask(api, CONFIG_MAPS, certificate=master)[0] == 200
 
 
+def test_client_certificate_ends_with_its_lifetime(api: ApiServer) -> None:
+    """The user is nobody after it; a kubeconfig takes certificate and key as paths."""
+    brief = api.client_certificate("joe", ["system:masters"], timedelta(seconds=-1))
+    assert ask(api, CONFIG_MAPS, certificate=brief)[0] == 401
+    certificate, key = map(str, brief)
+    user = {"client-certificate": certificate, "client-key": key}
+    config = json.loads(api.kubeconfig(server="https://127.0.0.1:1", user=user).read_text())
+    assert config["users"][0]["user"] == user
+    assert config["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:1"
+
+
 def test_service_account_token_is_issued_and_accepted(api: ApiServer) -> None:
     """TokenRequest works, and its token authenticates the service account."""
     accounts = "/api/v1/namespaces/default/serviceaccounts"
@@ -209,6 +221,31 @@ def test_data_outlives_a_killed_etcd(api: ApiServer) -> None:
     assert status == 200
     assert api.pids["kube-apiserver"] == api_server
     create_config_map(api, "after-etcd-kill")
+
+
+def test_replaced_tokens_and_certificates_are_those_of_the_next_start(api: ApiServer) -> None:
+    """The admin's token stays; whoever trusts the old authority only is told so."""
+    old_authority = api.ca_file
+    api.replace_tokens({"another": ("reader", "reader-uid", ["readers"])})
+    api.replace_server_certificate(authority="another-ca")
+    api.restart_apiserver()
+    assert [ask(api, CONFIG_MAPS, token)[0] for token in ("read-me", "another")] == [401, 403]
+    assert ask(api, CONFIG_MAPS, api.admin_token)[0] == 200
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        ask(api, "/readyz", ca_file=old_authority)
+
+
+def test_compacted_etcd_has_forgotten_what_was(api: ApiServer) -> None:
+    """A watch from before it is told 410, once the API server's own memory is gone, too."""
+    status, body = ask(api, CONFIG_MAPS, api.admin_token)
+    before = json.loads(body)["metadata"]["resourceVersion"]
+    create_config_map(api, "before-compaction")
+    _, body = ask(api, CONFIG_MAPS, api.admin_token)
+    api.compact_etcd(json.loads(body)["metadata"]["resourceVersion"])
+    api.restart_apiserver()
+    path = f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion={before}"
+    status, body = ask(api, path, api.admin_token)
+    assert (status, json.loads(body)["object"]["code"]) == (200, 410)
 
 
 def test_stop_leaves_no_process_and_no_file(binaries: Binaries) -> None:

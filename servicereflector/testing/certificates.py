@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_LIFETIME = datetime.timedelta(days=7)
+#: Of a certificate, unless another one is asked for.
+LIFETIME = datetime.timedelta(days=7)
 _CLOCK_SKEW = datetime.timedelta(hours=1)
 
 
@@ -72,21 +73,29 @@ class Authority:
     def server(self, hosts: Sequence[str]) -> tuple[Path, Path]:
         """Issue a server certificate for `hosts`, names or IP addresses.
 
-        :return: The paths of the certificate and of its private key.
+        :return: The paths of the certificate and of its private key, others each time.
         """
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         return self._issue(
             [(NameOID.COMMON_NAME, hosts[0])], ExtendedKeyUsageOID.SERVER_AUTH, names
         )
 
-    def client(self, user: str, groups: Sequence[str] = ()) -> tuple[Path, Path]:
+    def client(
+        self,
+        user: str,
+        groups: Sequence[str] = (),
+        lifetime: datetime.timedelta = LIFETIME,
+    ) -> tuple[Path, Path]:
         """Issue a client certificate that Kubernetes takes for `user`, a member of `groups`.
 
+        :param lifetime: From now on.
         :return: The paths of the certificate and of its private key.
         """
         organizations = [(NameOID.ORGANIZATION_NAME, group) for group in groups]
         return self._issue(
-            [*organizations, (NameOID.COMMON_NAME, user)], ExtendedKeyUsageOID.CLIENT_AUTH
+            [*organizations, (NameOID.COMMON_NAME, user)],
+            ExtendedKeyUsageOID.CLIENT_AUTH,
+            lifetime=lifetime,
         )
 
     def _issue(
@@ -94,6 +103,7 @@ class Authority:
         subject: Sequence[tuple[x509.ObjectIdentifier, str]],
         usage: x509.ObjectIdentifier,
         names: x509.SubjectAlternativeName | None = None,
+        lifetime: datetime.timedelta = LIFETIME,
     ) -> tuple[Path, Path]:
         self._issued += 1
         stem = f"{self._name}-{self._issued}"
@@ -107,6 +117,7 @@ class Authority:
                 self._certificate.subject,
                 key,
                 self._key,
+                lifetime,
             )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(ca=False), critical=True)
@@ -124,6 +135,7 @@ def _builder(
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
     issuer_key: ec.EllipticCurvePrivateKey,
+    lifetime: datetime.timedelta = LIFETIME,
 ) -> x509.CertificateBuilder:
     """Begin a certificate. Python 3.13 and later insist on both key identifiers."""
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -134,7 +146,7 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _LIFETIME)
+        .not_valid_after(now + lifetime)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),

@@ -23,17 +23,21 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from servicereflector.testing.binaries import Binaries, BinariesMissing, find_binaries
-from servicereflector.testing.certificates import Authority, write_private_key
+from servicereflector.testing.certificates import LIFETIME, Authority, write_private_key
 from servicereflector.testing.processes import Process, free_port
 
 __all__ = ["ApiServer", "Binaries", "BinariesMissing", "StartFailed", "find_binaries"]
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.05
+
+#: Whom the server's certificate is for.
+_NAMES = ("127.0.0.1", "localhost", "kubernetes", "kubernetes.default.svc")
 
 
 class StartFailed(Exception):
@@ -159,12 +163,57 @@ class ApiServer:
         ).stdout
         return said.split()[-1]
 
-    def client_certificate(self, user: str, groups: Sequence[str] = ()) -> tuple[Path, Path]:
-        """Issue a certificate that authenticates `user`; the paths of it and of its key."""
-        return self._client_authority.client(user, groups)
+    def compact_etcd(self, version: str | int) -> None:
+        """Have etcd forget what was before a resourceVersion, which may be the newest one.
 
-    def kubeconfig(self, path: Path | None = None, token: str | None = None) -> Path:
-        """Write a kubeconfig, to `path` or beside the cluster's files, for `token` or the admin."""
+        A watch that begins earlier is answered with 410 once kube-apiserver has been restarted,
+        whose cache reaches further back.
+        """
+        request = urllib.request.Request(
+            f"{self._etcd_url}/v3/kv/compaction",
+            data=json.dumps({"revision": str(version), "physical": True}).encode(),
+        )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30):
+            pass
+
+    def client_certificate(
+        self, user: str, groups: Sequence[str] = (), lifetime: timedelta = LIFETIME
+    ) -> tuple[Path, Path]:
+        """Issue a certificate that authenticates `user`; the paths of it and of its key."""
+        return self._client_authority.client(user, groups, lifetime)
+
+    def replace_server_certificate(self, *, authority: str | None = None) -> None:
+        """Issue another server certificate, which :meth:`restart_apiserver` has the server show.
+
+        :param authority: The name of a new authority, which :attr:`ca_file` is from now on; by
+            default it is issued by the one that there is.
+        """
+        if authority is not None:
+            self._server_authority = Authority.create(self.directory / "pki", authority)
+            self.ca_file = self._server_authority.ca_file
+            self._opener = self._verifying_opener()
+        for new, used in zip(self._server_authority.server(_NAMES), self._served, strict=True):
+            new.replace(used)
+
+    def replace_tokens(self, tokens: Mapping[str, tuple[str, str, Sequence[str]]]) -> None:
+        """These are the tokens, beside the admin's, once :meth:`restart_apiserver` was called."""
+        admin = self._tokens[self.admin_token]
+        self._tokens = {**tokens, self.admin_token: admin}
+        self._write_tokens()
+
+    def kubeconfig(
+        self,
+        path: Path | None = None,
+        token: str | None = None,
+        *,
+        server: str | None = None,
+        user: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Write a kubeconfig, to `path` or beside the cluster's files, for `token` or the admin.
+
+        :param server: The URL that it names, such as a proxy's; by default :attr:`url`.
+        :param user: What it tells of the user, in place of a token.
+        """
         if path is None:
             path = self.directory / f"kubeconfig-{next(self._kubeconfigs)}"
         authority = base64.b64encode(self.ca_file.read_bytes()).decode()
@@ -176,13 +225,21 @@ class ApiServer:
             "clusters": [
                 {
                     "name": "envtest",
-                    "cluster": {"server": self.url, "certificate-authority-data": authority},
+                    "cluster": {
+                        "server": server or self.url,
+                        "certificate-authority-data": authority,
+                    },
                 }
             ],
-            "users": [{"name": "envtest", "user": {"token": token or self.admin_token}}],
+            "users": [
+                {"name": "envtest", "user": dict(user or {"token": token or self.admin_token})}
+            ],
         }
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(config))  # JSON is YAML
+        # In one step: who reads it may do so at any time.
+        unfinished = path.with_name(f".{path.name}")
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(json.dumps(config))  # JSON is YAML
+        unfinished.replace(path)
         return path
 
     def _prepare(self) -> None:
@@ -191,24 +248,15 @@ class ApiServer:
         self._etcd_url = f"http://127.0.0.1:{free_port()}"
         port = free_port()
         self.url = f"https://127.0.0.1:{port}"
-        server_authority = Authority.create(directory / "pki", "envtest-server-ca")
-        self.ca_file = server_authority.ca_file
-        certificate, key = server_authority.server(
-            ["127.0.0.1", "localhost", "kubernetes", "kubernetes.default.svc"]
-        )
+        self._server_authority = Authority.create(directory / "pki", "envtest-server-ca")
+        self.ca_file = self._server_authority.ca_file
+        certificate, key = self._served = self._server_authority.server(_NAMES)
         self._client_authority = Authority.create(directory / "pki", "envtest-client-ca")
         service_account_key = directory / "pki" / "service-accounts.key"
         write_private_key(service_account_key)
-        token_file = directory / "tokens.csv"
-        token_file.touch(mode=0o600)
-        with token_file.open("w", newline="") as stream:
-            rows = csv.writer(stream)
-            for token, (user, uid, groups) in self._tokens.items():
-                rows.writerow([token, user, uid, ",".join(groups)])
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),
-            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self.ca_file)),
-        )
+        self._token_file = directory / "tokens.csv"
+        self._write_tokens()
+        self._opener = self._verifying_opener()
         self._add("etcd", self._binaries.etcd, self._etcd_flags())
         self._add(
             "kube-apiserver",
@@ -222,7 +270,7 @@ class ApiServer:
                 f"--tls-cert-file={certificate}",
                 f"--tls-private-key-file={key}",
                 f"--client-ca-file={self._client_authority.ca_file}",
-                f"--token-auth-file={token_file}",
+                f"--token-auth-file={self._token_file}",
                 f"--authorization-mode={self._authorization_mode}",
                 f"--service-cluster-ip-range={self._service_cluster_ip_range}",
                 "--service-account-issuer=https://kubernetes.default.svc",
@@ -248,6 +296,19 @@ class ApiServer:
             if self._minor() < 24:  # an insecure port by default until 1.21, no such flag from 1.24
                 flags.append("--port=0")
             self._add("kube-controller-manager", self._binaries.kube_controller_manager, flags)
+
+    def _write_tokens(self) -> None:
+        self._token_file.touch(mode=0o600)
+        with self._token_file.open("w", newline="") as stream:
+            rows = csv.writer(stream)
+            for token, (user, uid, groups) in self._tokens.items():
+                rows.writerow([token, user, uid, ",".join(groups)])
+
+    def _verifying_opener(self) -> urllib.request.OpenerDirector:
+        return urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self.ca_file)),
+        )
 
     def _etcd_flags(self) -> list[str]:
         peer = f"http://127.0.0.1:{free_port()}"

@@ -14,7 +14,7 @@ from servicereflector.kube.resources import ENDPOINTS, ENDPOINTSLICES, SERVICES,
 from servicereflector.testing.envtest import ApiServer, Binaries
 
 from .sides import Side
-from .world import World, compact
+from .world import World
 
 
 def resources() -> list[Resource]:
@@ -55,5 +55,5 @@ def worlds(cluster: Cluster, real: Side, emitter: Side) -> dict[str, World]:
     for world in made.values():
         world.populate()
     # What is older than the Emitter's first lists is gone on both sides now.
-    compact(cluster, oldest)
+    cluster.server.compact_etcd(oldest)
     return made

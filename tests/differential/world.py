@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -251,13 +249,3 @@ class World:
     def _delete(self, name: str) -> None:
         self._writes += 1
         self._cluster.must("DELETE", self.resource.path(self._namespace, name))
-
-
-def compact(cluster: Cluster, version: int) -> None:
-    """Forget the past before a version, as kube-apiserver has etcd do every five minutes."""
-    asked = urllib.request.Request(
-        cluster.server._etcd_url + "/v3/kv/compaction",
-        data=json.dumps({"revision": str(version), "physical": True}).encode(),
-    )
-    with urllib.request.urlopen(asked, timeout=10) as answer:
-        assert answer.status == 200
