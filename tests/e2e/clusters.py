@@ -202,6 +202,7 @@ class RunningProgram:
     """The installed command, in a process of its own.
 
     :ivar admin_socket: the flag that says where it is asked.
+    :ivar log_file: its stdout and stderr.
     """
 
     def __init__(
@@ -211,8 +212,8 @@ class RunningProgram:
         self.health = f"http://127.0.0.1:{(listen := free_port())}"
         self.admin_socket = f"--admin-socket={directory / name}.sock"
         arguments = [*command, f"--listen=127.0.0.1:{listen}", self.admin_socket, *flags]
-        self._log = directory / f"{name}.log"
-        self._process = Process(arguments, directory, self._log.name)
+        self.log_file = directory / f"{name}.log"
+        self._process = Process(arguments, directory, self.log_file.name)
         self.start()
 
     def start(self) -> None:
@@ -220,6 +221,15 @@ class RunningProgram:
 
     def kill(self) -> None:
         self._process.kill()
+
+    def terminate(self) -> None:
+        """Ask it to end; it may take seconds to."""
+        self._signal(signal.SIGTERM)
+
+    @property
+    def pid(self) -> int | None:
+        """While it runs."""
+        return self._process.pid
 
     def pause(self) -> None:
         """Its connections stay open, and nothing comes out of them."""
@@ -258,7 +268,7 @@ class RunningProgram:
 
     def logged(self) -> list[tuple[float, str]]:
         """All messages, and when they were logged, in seconds since 1970."""
-        lines = map(json.loads, self._log.read_text().splitlines())
+        lines = map(json.loads, self.log_file.read_text().splitlines())
         return [
             (datetime.fromisoformat(line["ts"].replace("Z", "+00:00")).timestamp(), line["msg"])
             for line in lines
