@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from types import TracebackType
 from typing import Any
@@ -39,8 +39,11 @@ class Churn:
     :ivar changes: how many changes were made.
     """
 
-    def __init__(self, cluster: Cluster, groups: Mapping[str, Sequence[str]], seed: int) -> None:
+    def __init__(
+        self, cluster: Callable[[], Cluster], groups: Mapping[str, Sequence[str]], seed: int
+    ) -> None:
         """
+        :param cluster: asked anew each time: its certificate may be another one.
         :param groups: the names that stay, by the value of their label ``of``.
         """
         self.deleted: Counter[str] = Counter()
@@ -81,13 +84,13 @@ class Churn:
 
     def _change(self, kind: str, name: str, **members: Any) -> bool:
         path = f"/api/v1/namespaces/{NAMESPACE}/{kind}/{name}"
-        found = attempt(self._cluster, "GET", path)
+        found = attempt(self._cluster(), "GET", path)
         if found is None:
             return False
         for member, value in members.items():
             part = found.setdefault(member, {})
             found[member] = {**part, **value} if isinstance(value, dict) else value
-        return attempt(self._cluster, "PUT", path, found) is not None
+        return attempt(self._cluster(), "PUT", path, found) is not None
 
     def _move(self, _group: str, name: str) -> bool:
         ips = [self._address() for _ in range(self._random.randrange(1, 4))]
@@ -106,11 +109,11 @@ class Churn:
         path = f"/api/v1/namespaces/{NAMESPACE}"
         metadata = {"name": name, "labels": {"of": group}}
         service = {"metadata": metadata, "spec": {"ports": [{"port": 80}]}}
-        if attempt(self._cluster, "POST", f"{path}/services", service) is not None:
+        if attempt(self._cluster(), "POST", f"{path}/services", service) is not None:
             endpoints = {"metadata": metadata, "subsets": subsets(self._address())}
-            return attempt(self._cluster, "POST", f"{path}/endpoints", endpoints) is not None
+            return attempt(self._cluster(), "POST", f"{path}/endpoints", endpoints) is not None
         self.deleted[f"{NAMESPACE}/{name}"] += 1
-        gone = [attempt(self._cluster, "DELETE", f"{path}/{k}/{name}") for k in KINDS]
+        gone = [attempt(self._cluster(), "DELETE", f"{path}/{k}/{name}") for k in KINDS]
         return None not in gone
 
 

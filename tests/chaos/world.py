@@ -1,17 +1,21 @@
 """A small world of real processes that faults can befall, and what must hold of it.
 
-east's API ──"api to emitter"──▶ Emitter ──"emitter to reflector"──▶ Reflector ──"reflector to host"──▶ west's API
-    └───────────────"api to reflector"──────────────────────────────────▲
-north's API ──────── a source that nothing befalls ─────────────────────┘
+    east's API ──▶ Emitter ──▶ Reflector ──▶ west's API
+        └──────────────────────▲  ▲
+    north's API ──────────────────┘  a source that nothing befalls
+
+A proxy stands on each of the other four links.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +48,21 @@ INFLIGHT = 24
 #: A token of each kubeconfig: of no group, since the limits do not hold for system:masters.
 TOKENS = {name: (name, name, ()) for name in ("emitter", "direct", "host", "healthy")}
 
+#: The program with attempts that are at most three seconds apart, where half a minute or a minute
+#: is usual: the more often something failed lately, the longer it waits.
+HURRIED = (
+    sys.executable,
+    "-c",
+    """
+from servicereflector.__main__ import main
+from servicereflector.listwatch.backoff import Backoff
+from servicereflector.reflector import queue
+Backoff.__init__.__defaults__ = (0.8, 3.0, 120.0)
+queue.LAST_DELAY = 3.0
+main()
+""",
+)
+
 #: Seconds between two looks: they are not for nothing on the machine that is to recover.
 _LOOK = 0.1
 
@@ -61,7 +80,12 @@ class World:
     """
 
     def __init__(
-        self, directory: Path, servers: dict[str, ApiServer], reflectors: int, *flags: str
+        self,
+        directory: Path,
+        servers: dict[str, ApiServer],
+        reflectors: int,
+        flags: Sequence[str],
+        command: Sequence[str],
     ) -> None:
         """
         :param servers: east, north and west, as they come from :func:`clusters`.
@@ -69,7 +93,9 @@ class World:
         """
         self.directory = directory
         self.servers = servers
-        self.rounds = 0
+        self.tokens = {name: name for name in TOKENS}
+        self._command = command
+        self._rounds = 0
         self.churned: Counter[str] = Counter()
         with ExitStack() as stack:
             self._populate()
@@ -94,6 +120,7 @@ class World:
                 "--emitter.insecure-bind-address=127.0.0.1",
                 f"--emitter.insecure-port={port}",
                 "--emitter.selector=of=emitted",
+                command=command,
             )
             stack.callback(self.emitter.kill)
             self.reflectors = []
@@ -129,20 +156,27 @@ class World:
     def token_file(self, name: str) -> Path:
         return self.directory / f"{name}.token"
 
-    def log_in(self, name: str, token: str = "", **user: str) -> None:
-        """Write one of the kubeconfigs; by default with a token in a file."""
-        link = {"emitter": API_TO_EMITTER, "direct": API_TO_REFLECTOR, "host": HOST}.get(name)
-        server = self.server_of(name)
-        self.token_file(name).write_text(token or name)
-        server.kubeconfig(
+    def log_in(self, name: str, user: Mapping[str, str] | None = None) -> None:
+        """Write one of the kubeconfigs.
+
+        :param user: by default one with a token in a file.
+        """
+        self.token_file(name).write_text(self.tokens[name])
+        port = None if name == "healthy" else self.links[self.link_of(name)].port
+        self.server_of(name).kubeconfig(
             self.kubeconfig(name),
-            server=f"https://127.0.0.1:{self.links[link].port}" if link else None,
+            server=port and f"https://127.0.0.1:{port}",
             user=user or {"tokenFile": str(self.token_file(name))},
         )
 
     def server_of(self, name: str) -> ApiServer:
         """The one that a kubeconfig leads to."""
         return self.servers[{"host": "west", "healthy": "north"}.get(name, "east")]
+
+    @staticmethod
+    def link_of(name: str) -> str:
+        """The one that a kubeconfig leads over."""
+        return {"emitter": API_TO_EMITTER, "direct": API_TO_REFLECTOR, "host": HOST}[name]
 
     def _populate(self) -> None:
         self.east.namespace(NAMESPACE)
@@ -159,7 +193,7 @@ class World:
 
         in_parallel(export, [name for names in GROUPS.values() for name in names])
 
-    def _reflector(self, number: int, flags: tuple[str, ...]) -> RunningProgram:
+    def _reflector(self, number: int, flags: Sequence[str]) -> RunningProgram:
         return RunningProgram(
             self.directory,
             f"reflector-{number}" if number else "reflector",
@@ -170,7 +204,7 @@ class World:
             f"--source-kubeconfig=healthy={self.kubeconfig('healthy')}",
             "--reflector.source-selector=direct=of=direct",
             *flags,
-            command=COMMAND,
+            command=self._command,
         )
 
     def _name_processes(self) -> None:
@@ -197,7 +231,7 @@ class World:
     @contextmanager
     def changing(self, seed: int) -> Iterator[Churn]:
         """All the while, east changes."""
-        with Churn(self.east, GROUPS, seed) as churn:
+        with Churn(lambda: self.east, GROUPS, seed) as churn:
             yield churn
         self.churned += churn.deleted
         self._complete()
@@ -215,8 +249,8 @@ class World:
 
     def pulse(self, seconds: float) -> float:
         """Change what the healthy source exports; the seconds until it is seen in the host."""
-        self.rounds += 1
-        ips = [f"10.8.{self.rounds // 250}.{self.rounds % 250 + 1}"]
+        self._rounds += 1
+        ips = [f"10.8.{self._rounds // 250}.{self._rounds % 250 + 1}"]
         Cluster(self.servers["north"]).set_ips(PULSE, *ips)
         began = time.monotonic()
         eventually(self.reflector.log, lambda: self.west.ips(PULSE) == ips, seconds)
@@ -255,6 +289,20 @@ class World:
         found = shapes(services, self.west.list("endpoints"))
         return 2 * len(wanted.keys() | found.keys()), differences(wanted, found)
 
+    def recovered_beside_changes(self) -> None:
+        """Wait until a change of each source has arrived, while there are others."""
+        for source in GROUPS:
+            key = f"{NAMESPACE}/{source}-witness"
+            if self.east.get("services", key) is None:
+                self.east.export(key, "10.9.0.1", labels={"of": source})
+            self._rounds += 1
+            ips = [f"10.7.{self._rounds // 250}.{self._rounds % 250 + 1}"]
+            self.east.set_ips(key, *ips)
+            eventually(self.reflector.log, partial(self._has, key, ips), 60)
+
+    def _has(self, key: str, ips: list[str]) -> bool:
+        return self.west.ips(key) == ips
+
     def recovered(self, seconds: float) -> tuple[float, int]:
         """Wait until every mirror is what it should be: for how long, and how many objects."""
         began = time.monotonic()
@@ -276,9 +324,8 @@ class World:
 
     def violations(self) -> list[str]:
         """What should never have happened, since the start."""
-        told = [
-            f"{key} has another uid" for key, uid in self.uids().items() if self._uids[key] != uid
-        ]
+        uids = self.uids()
+        told = [f"{key} has another uid" for key, uid in uids.items() if self._uids[key] != uid]
         if self._stranger() != self._foreign:
             told.append(f"{TAKEN} was touched: {self._foreign}, {self._stranger()}")
         seen = self.deletions.seen
@@ -303,20 +350,17 @@ def _exported(cluster: Cluster, kind: str) -> list[dict[str, Any]]:
 def clusters(binaries: Binaries) -> Iterator[dict[str, ApiServer]]:
     """East, north and west, started at the same time. They die with the threads that started
     them, which the pool keeps until all have been stopped."""
-    limits = ("--max-requests-inflight", "--max-mutating-requests-inflight")
+    limits = (
+        "--enable-priority-and-fairness=false",
+        f"--max-requests-inflight={INFLIGHT}",
+        f"--max-mutating-requests-inflight={INFLIGHT}",
+    )
     servers = {
         name: ApiServer(
             service_cluster_ip_range=f"10.{number}.0.0/16",
             tokens=TOKENS,
             binaries=binaries,
-            extra_flags=(
-                [
-                    "--enable-priority-and-fairness=false",
-                    *(f"{limit}={INFLIGHT}" for limit in limits),
-                ]
-                if name == "west"
-                else []
-            ),
+            extra_flags=limits if name == "west" else (),
         )
         for number, name in enumerate(("east", "north", "west"), 1)
     }
@@ -333,13 +377,20 @@ def clusters(binaries: Binaries) -> Iterator[dict[str, ApiServer]]:
 
 
 @contextmanager
-def world(directory: Path, binaries: Binaries, *flags: str, reflectors: int = 1) -> Iterator[World]:
+def world(
+    directory: Path,
+    binaries: Binaries,
+    *,
+    reflectors: int = 1,
+    flags: Sequence[str] = (),
+    command: Sequence[str] = COMMAND,
+) -> Iterator[World]:
     """All of it, in agreement.
 
     :param flags: of each Reflector, beside the usual ones.
     """
     with clusters(binaries) as servers:
-        made = World(directory, servers, reflectors, *flags)
+        made = World(directory, servers, reflectors, flags, command)
         try:
             yield made
         finally:
