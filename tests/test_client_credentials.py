@@ -102,6 +102,24 @@ def test_an_old_connection_is_loaded_again(credentials: Credentials, clock: Cloc
     assert success(current(credentials)).token == "2"
 
 
+def test_a_doubted_connection_is_loaded_again_but_not_all_the_time(
+    credentials: Credentials, clock: Clock, loader: Loader
+) -> None:
+    """Long before its age; what was loaded just now is not doubted."""
+    success(current(credentials))
+    credentials.doubt()
+    assert loader.loads == 1
+    clock.advance(5)
+    for _ in range(3):
+        credentials.doubt()
+    assert success(current(credentials)).token == "2"
+    assert loader.loads == 2
+    loader.error = ConfigError("gone")
+    clock.advance(5)
+    credentials.doubt()
+    assert success(current(credentials)).token == "2"
+
+
 def test_an_old_connection_serves_while_the_new_one_is_loaded(clock: Clock, loader: Loader) -> None:
     """A slow plugin holds up nobody; its result serves the next."""
     thread = Thread()

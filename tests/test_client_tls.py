@@ -152,6 +152,32 @@ async def test_a_server_of_another_authority_is_refused(
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_authority_that_was_replaced_is_read_after_the_first_refusal(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """Not only when the Connection has got old."""
+    old = Authority.create(tmp_path / "old", "old")
+    server = Server(Site(Api(whoami)), tls_server(authority, "127.0.0.1"))
+    authorities = iter([old, authority])
+
+    def load() -> Connection:
+        url = f"https://127.0.0.1:{server.number}"
+        return Connection(url, ca=next(authorities).ca_file.read_bytes())
+
+    clock = Clock()
+    client = server.client(Credentials(load, clock=clock, defer_to_thread=maybeDeferred))
+    try:
+        with pytest.raises(TransportError, match="certificate verify failed"):
+            await client.version()
+        clock.advance(5)
+        with pytest.raises(TransportError, match="certificate verify failed"):
+            await client.version()
+        await client.version()
+    finally:
+        await server.close()
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_server_unknown_to_the_system_is_refused(authority: Authority) -> None:
     """Without an authority of one's own the system's roots decide."""
     server = Server(Site(Api(whoami)), tls_server(authority, "127.0.0.1"))

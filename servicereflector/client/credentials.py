@@ -16,6 +16,10 @@ from twisted.python.failure import Failure
 
 from .connection import ConfigError, Connection, parse_url
 
+#: Seconds after a load for which doubts in it lead to no other: a server that is merely broken must
+#: not have an exec plugin run all the time.
+_DOUBTED = 5.0
+
 Loader = Callable[[], Connection]
 DeferToThread = Callable[[Loader], "Deferred[Connection]"]
 
@@ -70,6 +74,14 @@ class Credentials:
         """
         return await self._shared_load()
 
+    def doubt(self) -> None:
+        """What was loaded did not serve: look for something newer now, unless that was just done.
+
+        It is not waited for: who failed tries again later, as after any failure.
+        """
+        if self._clock.seconds() - self._tried_at >= _DOUBTED and not self._waiting:
+            self._shared_load().addErrback(lambda _: None)
+
     def _shared_load(self) -> Deferred[Connection]:
         # One Deferred each: a caller that is cancelled leaves the load to the others.
         waiter: Deferred[Connection] = Deferred()
@@ -112,6 +124,9 @@ class _Static(Credentials):
 
     async def reload(self) -> Connection:
         return self._fixed
+
+    def doubt(self) -> None:
+        """There is nothing else."""
 
 
 def static(connection: Connection) -> Credentials:

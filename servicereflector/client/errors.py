@@ -18,6 +18,11 @@ class TransportError(Exception):
     """No answer came, or none that can be used. The text names the server, never a credential."""
 
 
+class TlsFailed(TransportError):
+    """The two sides could not agree on who they are: a certificate of one of them is not, or no
+    longer, what the other one takes."""
+
+
 class RequestTimedOut(TransportError):
     """The deadline of the whole request ran out; its connection was dropped."""
 
@@ -40,7 +45,8 @@ def transport_error(server: str, error: BaseException | Failure) -> Exception:
         if isinstance(cause, TransportError | CancelledError):
             return cause
     # The first is what happened; those after it are what the parser made of that.
-    return TransportError(f"{server}: {_words(causes[0]) if causes else 'no answer'}")
+    tls = bool(causes) and isinstance(causes[0], SSL.Error | VerificationError)
+    return (TlsFailed if tls else TransportError)(f"{server}: {_words(causes[0]) if causes else 'no answer'}")
 
 
 def _causes(error: BaseException | Failure | None) -> Iterator[BaseException]:

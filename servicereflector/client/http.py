@@ -22,7 +22,7 @@ from ..listwatch.limits import Limits
 from .bodies import Watch, collect, drop
 from .connection import ConfigError
 from .credentials import Credentials
-from .errors import BadAnswer, RequestTimedOut
+from .errors import BadAnswer, RequestTimedOut, TlsFailed
 from .transport import AgentFactory, Transport
 
 _MAX_ERROR_BODY = 64 * 1024
@@ -220,7 +220,12 @@ class KubeClient:
         target = f"{path}?{urlencode(params, quote_via=quote)}" if params else path
         connection = await self._credentials.current()
         asked = (method, target, body, content_type, accept)
-        response = await self._transport.send(connection, *asked)
+        try:
+            response = await self._transport.send(connection, *asked)
+        except TlsFailed:
+            # As a 401: the kubeconfig may name another authority or certificate by now.
+            self._credentials.doubt()
+            raise
         if response.code == 401:
             refused = await _error(response, connection.server)
             try:
