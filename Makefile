@@ -1,6 +1,8 @@
 PYTHON ?= python3
 ENGINE ?= docker
 IMAGE ?= service-reflector:latest
+MINUTES ?= 10
+REPLICAS ?= 1
 
 VENV := .venv
 TOX := .tox/runner
@@ -24,6 +26,15 @@ test: $(TOX)/installed ## Run what CI runs (ARGS='-e tests -- -k words' for a pa
 .PHONY: differential
 differential: $(TOX)/installed ## Compare the Emitter with a real API server, case by case
 	$(TOX)/bin/tox run -e tests -- -k differential
+
+.PHONY: chaos
+chaos: $(TOX)/installed ## Every fault in turn, on real API servers (half an hour; CI tries a part)
+	CHAOS=all $(TOX)/bin/tox run -e tests -- $(CURDIR)/tests/chaos
+
+.PHONY: soak
+soak: $(VENV)/installed ## Faults at random: does anything grow? (MINUTES=10 SEED=1 REPLICAS=1)
+	PYTHONPATH=tests $(VENV)/bin/python -m chaos.soak --minutes $(MINUTES) --replicas $(REPLICAS) \
+	  $(if $(SEED),--seed $(SEED))
 
 .PHONY: lint
 lint: $(TOX)/installed ## Check style, layers and types

@@ -46,7 +46,9 @@ def transport_error(server: str, error: BaseException | Failure) -> Exception:
             return cause
     # The first is what happened; those after it are what the parser made of that.
     tls = bool(causes) and isinstance(causes[0], SSL.Error | VerificationError)
-    return (TlsFailed if tls else TransportError)(f"{server}: {_words(causes[0]) if causes else 'no answer'}")
+    return (TlsFailed if tls else TransportError)(
+        f"{server}: {_words(causes[0]) if causes else 'no answer'}"
+    )
 
 
 def _causes(error: BaseException | Failure | None) -> Iterator[BaseException]:
