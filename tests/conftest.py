@@ -21,6 +21,7 @@ SHARING = ("/differential", "/contract")
 #: What takes longest, by a part of its path. It begins first: in the end no worker is to have
 #: nothing to do beside it.
 LONG = (
+    "/chaos/test_chaos.py",
     "/differential/",
     "/e2e/test_restarts.py",
     "/test_ownership_machine.py",

@@ -1,4 +1,4 @@
-"""One world for all cases, which of them are run, and a table of what became of them.
+"""One world for all cases, and which of them are run.
 
 ``CHAOS=all``, which is ``make chaos``, tries every case with the program as it is. Without it each
 kind of fault is tried once, and attempts are seconds apart where they are up to a minute.
@@ -14,7 +14,7 @@ import pytest
 from servicereflector.testing.binaries import Binaries
 
 from .cases import CASES
-from .running import Row, table
+from .running import Row
 from .world import HURRIED, World
 from .world import world as make_world
 
@@ -45,16 +45,3 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" in metafunc.fixturenames:
         cases = [case for case in CASES if ALL or case.quick]
         metafunc.parametrize("case", cases, ids=lambda case: case.name)
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    rows = config.stash.get(_ROWS, [])
-    if rows:
-        terminalreporter.section("chaos: what became of each fault")
-        for line in table(rows):
-            terminalreporter.write_line(line)
-        if not ALL:
-            left = sum(not case.quick for case in CASES)
-            terminalreporter.write_line(f"{left} cases are tried by `make chaos` only")

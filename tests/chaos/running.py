@@ -53,21 +53,22 @@ def run(world: World, case: Case, seed: int, seconds: float) -> Row:
     return Row(case, churn.changes, compared, recovery, delay)
 
 
-def table(rows: list[Row]) -> list[str]:
-    """Lines to print."""
-    told = [
-        f"{'case':<58} {'changes':>7} {'objects':>7} {'differ':>6} {'recovery':>9} {'other':>6}"
-    ]
-    for row in rows:
-        delay = "" if row.delay is None else f"{row.delay:.2f} s"
-        told.append(
-            f"{row.case.name:<58} {row.changes:>8} {row.compared:>8} {0:>8}"
-            f" {row.recovery:>6.1f} s {delay:>8}"
-        )
+#: What the columns of :func:`line` are.
+COLUMNS = "case; changes, objects compared, differences, recovery, delay of the healthy source"
+
+
+def line(row: Row) -> str:
+    """To print."""
+    delay = "" if row.delay is None else f"{row.delay:.2f} s"
+    return (
+        f"{row.case.name:<58} {row.changes:>6} {row.compared:>6} {0:>6}"
+        f" {row.recovery:>6.1f} s {delay:>8}"
+    )
+
+
+def total(rows: list[Row]) -> str:
     worst = max(rows, key=lambda row: row.recovery)
-    objects = sum(row.compared for row in rows)
-    told.append(
-        f"{len(rows)} cases, {objects} objects compared, 0 differences;"
+    return (
+        f"{len(rows)} cases, {sum(row.compared for row in rows)} objects compared, 0 differences;"
         f" worst recovery {worst.recovery:.1f} s ({worst.case.name})"
     )
-    return told

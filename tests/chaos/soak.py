@@ -24,7 +24,7 @@ from servicereflector.testing.binaries import BinariesMissing, find_binaries
 
 from .cases import CASES, Case
 from .limits import descriptors, resident
-from .running import Row, run, table
+from .running import Row, line, run, total
 from .slope import slope
 from .world import World, world
 
@@ -129,9 +129,9 @@ def _replica(number: int, *, ask: bool) -> Case:
     return Case(kind, f"reflector {number}", begin, apart=False, bound=_BOUND)
 
 
-def soak(directory: Path, minutes: float, seed: int, replicas: int) -> tuple[list[Row], list[str]]:
+def soak(directory: Path, minutes: float, seed: int, replicas: int) -> list[Row]:
     """
-    :return: the faults and what became of them; lines about what grew.
+    :return: the faults and what became of them; what grew is printed.
     :raises AssertionError: something was not as it should be.
     """
     rng = random.Random(seed)
@@ -147,12 +147,12 @@ def soak(directory: Path, minutes: float, seed: int, replicas: int) -> tuple[lis
             while time.monotonic() < until:
                 case = choose(rng, len(rows))
                 rows.append(run(made, case, rng.randrange(2**32), seconds=rng.uniform(1, _LONGEST)))
-                _say(table(rows)[-2])
+                _say(line(rows[-1]))
         finally:
             samples.stop()
-            for line in samples.lines():
-                _say(line)
-    return rows, samples.lines()
+            for told in samples.lines():
+                _say(told)
+    return rows
 
 
 def worst_by_kind(rows: Sequence[Row]) -> list[str]:
@@ -177,15 +177,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say(f"seed {told.seed}")
     with tempfile.TemporaryDirectory(prefix="soak-") as directory:
         try:
-            rows, _ = soak(Path(directory), told.minutes, told.seed, told.replicas)
+            rows = soak(Path(directory), told.minutes, told.seed, told.replicas)
         except BinariesMissing as missing:
             _say(f"soak: {missing.reason}")
             return 2
         except AssertionError as error:
             _say(f"soak: seed {told.seed}: {error}")
             return 1
-    for line in [*worst_by_kind(rows), table(rows)[-1]]:
-        _say(line)
+    for one in [*worst_by_kind(rows), total(rows)]:
+        _say(one)
     return 0
 
 
