@@ -302,7 +302,7 @@ CASES = [
         )
     ),
     Case("server certificate replaced", "source API server", server_certificate),
-    Case("authority replaced", "source API server", server_authority, quick=True, bound=120),
+    Case("authority replaced", "source API server", server_authority, bound=120),
     Case("log cannot be written", "reflector", full_disk, quick=True),
     Case("no descriptors", "emitter", descriptors("emitter", EMITTER_TO_REFLECTOR), quick=True),
     Case(

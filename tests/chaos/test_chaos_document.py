@@ -35,6 +35,7 @@ def test_each_kind_is_tried_in_every_run_or_said_not_to_be() -> None:
         "half-open for good",
         "no TLS",
         "server certificate replaced",
+        "authority replaced",
     }
 
 
