@@ -240,6 +240,7 @@ class Program(MultiService):
         field_selector: str = "",
         troubled: Callable[[Exception], None] = lambda _error: None,
         heard: Callable[[], None] = lambda: None,
+        recovered: Callable[[], None] = lambda: None,
         timing: Timing | None = None,
     ) -> Informer:
         informer = Informer(
@@ -255,6 +256,7 @@ class Program(MultiService):
             limits=self._world.limits,
             troubled=troubled,
             heard=heard,
+            recovered=recovered,
         )
         informer.setServiceParent(parent)
         self.informers.append(informer)
@@ -277,7 +279,14 @@ class Program(MultiService):
         )
 
     def _follow_host(self, store: Store, namespace: str, **options: Any) -> Informer:
-        return self._follow(self, HOST, self._host, store, namespace, **options)
+        recovered = self._host_recovered
+        return self._follow(
+            self, HOST, self._host, store, namespace, recovered=recovered, **options
+        )
+
+    def _host_recovered(self) -> None:
+        if self.controller is not None:
+            self.controller.host_recovered()
 
     def _make_reflector(self, policy: Policy) -> Controller:
         # One namespace can be watched with the right to just that one.

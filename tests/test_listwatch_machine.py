@@ -775,6 +775,20 @@ def test_delays_begin_anew_after_two_healthy_minutes() -> None:
         assert trouble.delay == delay
 
 
+@pytest.mark.parametrize(("lasted", "delay"), [(9.0, 0.8), (10.0, 0.4)])
+def test_a_stream_that_lasted_makes_the_next_failure_the_first(lasted: float, delay: float) -> None:
+    """What failed before was overcome: the wait for it must not be added up."""
+    machine = opened()
+    machine.failed(machine.request, OSError("no"), NOW)
+    watch = after_the_wait(machine)
+    assert isinstance(watch, Watch)
+    now = NOW + 5
+    machine.opened(machine.request, now)
+    (trouble,) = machine.failed(machine.request, OSError("no"), now + lasted)
+    assert isinstance(trouble, Trouble)
+    assert trouble.delay == delay
+
+
 def test_retry_after_is_the_least_delay() -> None:
     """The jitter may wait longer, never shorter."""
     machine = opened(random=0.0)

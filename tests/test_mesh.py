@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
 from servicereflector.kube.annotations import REFLECTED, SOURCE
 from servicereflector.kube.objects import Json
@@ -269,6 +270,47 @@ def test_a_host_that_refuses_writes_is_tried_again(mesh: Mesh) -> None:
     mesh.advance(60)
     assert ips(west) == {"10.9.0.1"}
     assert state(west, "east") is State.MIRRORED
+
+
+def test_what_failed_does_not_wait_any_longer_once_the_host_is_back(mesh: Mesh) -> None:
+    """After a long time without it, the next try would be up to a minute away."""
+    east, west = pair(mesh)
+    assert west.program is not None
+    controller = west.program.controller
+    assert controller is not None
+    west.cluster.server.refuse()
+    west.cluster.server.cut()
+    export(east)
+    mesh.advance(307)
+    west.cluster.server.refuse(False)
+    next_try = controller.queue.next_due()
+    hosts = [informer for informer in west.program.informers if informer.source == "host"]
+    while not any(informer.stats.connected for informer in hosts):
+        mesh.advance(0.1)
+    assert next_try is not None
+    assert mesh.network.clock.seconds() < next_try
+    assert ips(west) == {"10.9.0.1"}
+
+
+def test_failures_of_a_mirror_are_logged_once_for_each_reason(mesh: Mesh) -> None:
+    """The retries are for who asks for them."""
+    east, west = pair(mesh)
+    seen: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        if event["log_level"] >= LogLevel.warn and KEY in (text := formatEvent(event)):
+            seen.append(text)
+
+    west.cluster.server.refuse()
+    west.cluster.server.cut()
+    globalLogPublisher.addObserver(observe)
+    try:
+        export(east)
+        mesh.advance(300)
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    assert len(seen) == 1
+    assert "west refuses" in seen[0]
 
 
 def test_a_service_that_the_host_refuses_harms_no_other(mesh: Mesh) -> None:

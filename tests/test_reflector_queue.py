@@ -396,6 +396,19 @@ def test_news_end_the_delay_of_a_failed_key(queue: WorkQueue) -> None:
     assert queue.take(100) is None
 
 
+def test_what_failed_is_hurried_in_its_lane_and_what_only_waits_is_not(queue: WorkQueue) -> None:
+    """As when the host answers again: what it has refused it still refuses."""
+    queue.add(["failed"], "east")
+    assert queue.take(0) == "failed"
+    queue.retry("failed", 0)
+    queue.done("failed")
+    queue.add_later("refused", 600)
+    queue.hurry()
+    queue.add(["fresh"], "west", fresh=True)
+    assert [queue.take(0) for _ in range(3)] == ["fresh", "failed", None]
+    assert queue.next_due() == 600
+
+
 def test_a_delay_is_never_made_longer(queue: WorkQueue) -> None:
     """The earlier of two wins."""
     queue.add_later("a", 1)

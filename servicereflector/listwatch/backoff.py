@@ -12,7 +12,9 @@ class Backoff:
     """
     The ceiling doubles from ``first`` to ``last``; the delay is drawn evenly below the ceiling, so
     that many clients of one failed server do not come back together. After ``healthy`` seconds
-    without a failure it begins anew. The figures are client-go's (tools/cache/reflector.go).
+    without a failure it begins anew. The figures are client-go's (tools/cache/reflector.go), which
+    knows no :meth:`succeeded`: one failure after another would wait ever longer there, although
+    each had been overcome.
 
     :param random: a draw from [0, 1).
     """
@@ -30,6 +32,10 @@ class Backoff:
         self._healthy = healthy
         self._failures = 0
         self._failed_at = 0.0
+
+    def succeeded(self) -> None:
+        """What had failed has worked for a while: the next failure is the first."""
+        self._failures = 0
 
     def delay(self, now: float, retry_after: float | None = None) -> float:
         """Note a failure; the seconds to wait, not less than the server asked for."""

@@ -63,6 +63,7 @@ class Informer(Service):
     :param random: a draw from [0, 1).
     :param troubled: called with each failure, after which it goes on all the same unless stopped.
     :param heard: called when anything has arrived.
+    :param recovered: called when a list or watch has succeeded after a failure.
     """
 
     log = Logger()
@@ -82,6 +83,7 @@ class Informer(Service):
         limits: Limits | None = None,
         troubled: Callable[[Exception], None] = lambda _error: None,
         heard: Callable[[], None] = lambda: None,
+        recovered: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.source = source
@@ -98,6 +100,7 @@ class Informer(Service):
         self._timing = timing or Timing(idle=self._limits.idle_timeout)
         self._tell_trouble = troubled
         self._tell_heard = heard
+        self._tell_recovered = recovered
         self._machine = ListWatch(random, self._timing)
         self._timer: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
@@ -315,14 +318,16 @@ class Informer(Service):
     def _recovered(self, what: str) -> None:
         self.stats.connected = True
         self.stats.trouble = ""
-        level = self.log.info if self._failing else self.log.debug
+        failing, self._failing = self._failing, None
+        level = self.log.info if failing else self.log.debug
         level(
             "{source}: {resource}: {what}",
             source=self.source,
             resource=self.store.resource.plural,
             what=what,
         )
-        self._failing = None
+        if failing:
+            self._tell_recovered()
 
     def _troubled(self, error: Exception, delay: float) -> None:
         self.stats.troubles += 1

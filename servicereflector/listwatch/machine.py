@@ -87,6 +87,7 @@ class Timing:
     :ivar relist: how often a source without versions is listed.
     :ivar shortest_watch: what ends sooner is a failure.
     :ivar relist_after: how old the last list has to be for a 410 to be no failure.
+    :ivar healthy: how long a stream has to last for the next failure to be the first.
     :ivar patience: how long lists may be older than what was seen before they are believed.
     :ivar watch: the bounds between which a watch's timeoutSeconds is drawn.
     """
@@ -95,6 +96,7 @@ class Timing:
     relist: float = 30.0
     shortest_watch: float = 1.0
     relist_after: float = 10.0
+    healthy: float = 10.0
     patience: float = 30.0
     watch: tuple[int, int] = (300, 600)
 
@@ -279,6 +281,8 @@ class ListWatch:
 
     def _failed(self, error: Exception, now: float, at_most: float = float("inf")) -> list[Effect]:
         expired = isinstance(error, ApiError) and error.code == 410
+        if self.state is State.STREAMING and now - self._opened_at >= self._timing.healthy:
+            self._backoff.succeeded()
         if self.state is State.LISTING:
             self._limit = 0 if expired and self._pages else PAGE_LIMIT
         elif self.state is not State.LOOKING and self._unusable(error):

@@ -206,6 +206,11 @@ class Controller(Service):
         self._refusals = Refusals()
         self.look_at_everything()
 
+    def host_recovered(self) -> None:
+        """The host answers again: what failed need not wait any longer."""
+        self.queue.hurry()
+        self._pump_soon()
+
     def features(self) -> Features | None:
         """What the host knows and takes; None as long as that, or what it has, is not known."""
         told = self._features()
@@ -382,9 +387,10 @@ class Controller(Service):
         self._fail(key, error, delay, State.FAILED)
 
     def _fail(self, key: str, error: BaseException | None, delay: float, state: State) -> None:
-        reason = str(error) or type(error).__name__
-        self.log.warn(
-            "{key}: {reason}; again in {delay:.1f} s", key=key, reason=reason, delay=delay
-        )
+        status = Status(state, str(error) or type(error).__name__)
+        # The first failure is news, and so is one of another kind; the retries are not.
+        told = status in self.statuses.get(key, {}).values()
+        level = self.log.debug if told else self.log.warn
+        level("{key}: {reason}; again in {delay:.1f} s", key=key, reason=status.reason, delay=delay)
         exporting = [source.name for source in self.states(key) if source.exports]
-        self._outcomes.failed(key, exporting, Status(state, reason))
+        self._outcomes.failed(key, exporting, status)

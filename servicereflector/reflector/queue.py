@@ -121,6 +121,11 @@ class WorkQueue:
         self.add_later(key, now + delay)
         return delay
 
+    def hurry(self) -> None:
+        """Have every key that failed come back now: what made it fail is over."""
+        for key in [key for key in self._due if key in self._failures]:
+            self._add([key], Place(self._due[key][1], fresh=False))
+
     def add_later(self, key: str, due: float) -> None:
         """Have the key come back at ``due``, or earlier if it is added or due before."""
         if key in self._ready or key in self._again:
