@@ -87,9 +87,9 @@ class Roles:
 class Surroundings:
     """What a program takes from the world.
 
+    :ivar reactor: what leading goes by, too: its seconds are of a clock that nobody sets.
     :ivar random: a draw from [0, 1).
     :ivar epoch: the time in seconds since 1970.
-    :ivar monotonic: seconds that nobody sets, None for the reactor's.
     """
 
     reactor: IReactorTime
@@ -97,7 +97,6 @@ class Surroundings:
     epoch: Callable[[], float]
     timing: Timing | None = None
     limits: Limits | None = None
-    monotonic: Callable[[], float] | None = None
 
 
 class Program(MultiService):
@@ -349,7 +348,6 @@ class Program(MultiService):
             self._host,
             candidacy,
             epoch=world.epoch,
-            monotonic=world.monotonic or world.reactor.seconds,
             started=self._started_leading,
             stopped=self._stopped_leading,
         )

@@ -23,6 +23,7 @@ from twisted.python import usage
 
 from .client.connection import ConfigError
 from .client.credentials import Credentials
+from .clock import count_steadily
 from .doors import Door, blaming, emitter_doors, open_doors
 from .emitter.tls import TlsError
 from .ops.sockets import BindError
@@ -98,6 +99,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor as installed
 
     reactor = cast("Reactor", installed)
+    count_steadily(reactor)
     try:
         if options.subCommand == "demo":
             from .demo.service import make_demo
@@ -160,13 +162,7 @@ def surroundings(reactor: Reactor, limits: Limits | None = None) -> Surroundings
     """The real world."""
     from .program import Surroundings
 
-    return Surroundings(reactor, random.random, time.time, limits=limits, monotonic=_monotonic)
-
-
-def _monotonic() -> float:
-    """Seconds that nobody sets and that, where the system can tell, go on while it is suspended."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)
+    return Surroundings(reactor, random.random, time.time, limits=limits)
 
 
 def _host(options: ReflectorOptions) -> HostLocation:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aheadclock import AheadClock
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 
@@ -25,21 +26,19 @@ class Replica:
     """An election with a way to the cluster of its own.
 
     :ivar told: what it said of itself, in order.
-    :ivar ahead: by how many seconds its monotonic clock goes before the reactor's.
+    :ivar clock: that of its own.
     """
 
     def __init__(self, cluster: MemoryCluster, name: str, timing: Timing) -> None:
         self.told: list[str] = []
-        self.ahead = 0.0
         self.api: Server = cluster.network.serve(name, cluster.api.app.resource())
         self.client = self.api.client()
-        clock = cluster.network.clock
+        self.clock = AheadClock(cluster.network.clock)
         self.election = LeaderElection(
-            clock,
+            self.clock,
             self.client,
             Candidacy(name, timing=timing),
             epoch=cluster.epoch,
-            monotonic=lambda: clock.seconds() + self.ahead,
             started=lambda: self.told.append("started"),
             stopped=lambda: self.told.append("stopped"),
         )
@@ -168,9 +167,9 @@ def test_each_request_leaves_time_for_another(world: World) -> None:
 def test_a_process_that_stood_still_does_not_lead(world: World) -> None:
     """Before any timer has told it: what leading goes by is the clock that nobody sets."""
     a = world.start("a")
-    a.ahead = 9.9
+    a.clock.ahead = lambda: 9.9
     assert a.election.leads
-    a.ahead = 10.0
+    a.clock.ahead = lambda: 10.0
     assert not a.election.leads
     world.network.advance(2)
     assert a.told == ["started", "stopped", "started"]
@@ -243,7 +242,6 @@ def test_what_the_role_forbids_is_told_once(world: World) -> None:
         Forbidding(),
         Candidacy("a"),
         epoch=world.cluster.epoch,
-        monotonic=world.network.clock.seconds,
         started=lambda: None,
         stopped=lambda: None,
     )

@@ -7,6 +7,7 @@ from itertools import count
 from random import Random
 
 import pytest
+from aheadclock import AheadClock
 from replicas import KEY, World
 
 from servicereflector.administration import Administration
@@ -322,8 +323,8 @@ def test_a_leader_that_stood_still_in_the_middle_of_a_plan_does_not_go_on(make: 
     program = world.replicas[0].program
     assert program is not None
     assert program.election is not None
-    clock = world.mesh.network.clock
-    program.election._monotonic = lambda: clock.seconds() + (100.0 if world.writes else 0.0)
+    clock = AheadClock(world.mesh.network.clock, lambda: 100.0 if world.writes else 0.0)
+    program.election._reactor = clock
     world.export()
     world.mesh.settle()
     assert [write.what for write in world.writes] == ["POST /api/v1/namespaces"]

@@ -408,7 +408,6 @@ def test_who_leads_is_told_by_kubernetes_own_name(parts: Parts) -> None:
         nobody,
         Candidacy("me", name="it"),
         epoch=lambda: 0.0,
-        monotonic=parts.clock.seconds,
         started=lambda: None,
         stopped=lambda: None,
     )

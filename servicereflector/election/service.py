@@ -61,9 +61,8 @@ def micro_time(epoch: float) -> str:
 
 class LeaderElection(Service):
     """
+    :param reactor: its seconds go on whatever becomes of the system's time: leading goes by them.
     :param epoch: the time in seconds since 1970, for people.
-    :param monotonic: seconds that go on whatever becomes of the system's time: what leading goes
-        by. The reactor's own time may be set.
     :param started: called when this replica has begun to lead.
     :param stopped: called when it leads no longer, but not when the Service is stopped.
     """
@@ -77,7 +76,6 @@ class LeaderElection(Service):
         candidacy: Candidacy,
         *,
         epoch: Callable[[], float],
-        monotonic: Callable[[], float],
         started: Callable[[], None],
         stopped: Callable[[], None],
     ) -> None:
@@ -85,7 +83,6 @@ class LeaderElection(Service):
         self._reactor = reactor
         self._api = api
         self._epoch = epoch
-        self._monotonic = monotonic
         self._started = started
         self._stopped = stopped
         timing = candidacy.timing
@@ -102,7 +99,7 @@ class LeaderElection(Service):
     @property
     def leads(self) -> bool:
         """Whether this replica may act, by the clock: nobody else does before it ceases to."""
-        return self._leading and self._elector.leads(self._monotonic())
+        return self._leading and self._elector.leads(self._reactor.seconds())
 
     @property
     def holder(self) -> str:
@@ -130,12 +127,12 @@ class LeaderElection(Service):
     def _ask(self) -> None:
         self._timer = None
         self._look()  # a process that stood still has a term behind it
-        began = self._monotonic()
+        began = self._reactor.seconds()
         self._asking = Deferred.fromCoroutine(self._attempt())
         self._asking.addErrback(self._failed).addBoth(self._asked, began)
 
     async def _attempt(self) -> None:
-        step = self._elector.begin(self._monotonic(), self._time())
+        step = self._elector.begin(self._reactor.seconds(), self._time())
         if isinstance(step, Update):
             try:
                 await self._write(step)
@@ -144,7 +141,7 @@ class LeaderElection(Service):
                 if error.code not in (404, 409):
                     raise
         found = await self._get()
-        write = self._elector.found(found, self._monotonic(), self._time())
+        write = self._elector.found(found, self._reactor.seconds(), self._time())
         if write is not None:
             await self._write(write)
 
@@ -159,7 +156,7 @@ class LeaderElection(Service):
 
     async def _write(self, step: Create | Update) -> None:
         write = self._api.create if isinstance(step, Create) else self._api.update
-        began = self._monotonic()
+        began = self._reactor.seconds()
         self._elector.written(await self._in_time(write(LEASES, step.document)), began)
 
     async def _in_time(self, request: Coroutine[Any, Any, _T]) -> _T:
@@ -194,7 +191,7 @@ class LeaderElection(Service):
         self._asking = None
         if not self.running:
             return
-        now = self._monotonic()
+        now = self._reactor.seconds()
         self._timer = self._reactor.callLater(self._elector.next_look(began, now) - now, self._ask)
         self._look()
 
@@ -203,7 +200,7 @@ class LeaderElection(Service):
         if self._lapse is not None:
             self._lapse.cancel()
             self._lapse = None
-        now, until = self._monotonic(), self._elector.leads_until
+        now, until = self._reactor.seconds(), self._elector.leads_until
         leads = until is not None and now < until
         if until is not None and leads:
             # Not sooner than floats can tell apart, or it would come again in no time.

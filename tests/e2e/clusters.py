@@ -279,7 +279,9 @@ class RunningProgram:
         return self._process.log_tail()
 
 
-def run_emitter(directory: Path, cluster: Cluster, *flags: str) -> tuple[RunningProgram, str]:
+def run_emitter(
+    directory: Path, cluster: Cluster, *flags: str, command: Sequence[str] = COMMAND
+) -> tuple[RunningProgram, str]:
     """An Emitter beside a cluster, and its URL."""
     port = free_port()
     program = RunningProgram(
@@ -291,6 +293,7 @@ def run_emitter(directory: Path, cluster: Cluster, *flags: str) -> tuple[Running
         "--emitter.insecure-bind-address=127.0.0.1",
         f"--emitter.insecure-port={port}",
         *flags,
+        command=command,
     )
     return program, f"http://127.0.0.1:{port}"
 
