@@ -36,6 +36,10 @@ soak: $(VENV)/installed ## Faults at random: does anything grow? (MINUTES=10 SEE
 	PYTHONPATH=tests $(VENV)/bin/python -m chaos.soak --minutes $(MINUTES) --replicas $(REPLICAS) \
 	  $(if $(SEED),--seed $(SEED))
 
+.PHONY: simulate
+simulate: $(TOX)/installed ## Search for what breaks meshes under faults (ARGS='--seconds 600 --workers 2', REPLAY=...)
+	$(TOX)/bin/tox run -q -e simulate -- $(ARGS) $(if $(REPLAY),--replay '$(REPLAY)')
+
 .PHONY: lint
 lint: $(TOX)/installed ## Check style, layers and types
 	$(TOX)/bin/tox run -e lint

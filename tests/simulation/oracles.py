@@ -1,0 +1,274 @@
+"""What must hold: while things fail, and once they are quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ownership_model import (
+    behind_endpoints,
+    behind_slices,
+    exported,
+    is_managed,
+    is_ours,
+    key_in,
+    owner_in,
+    slices_of,
+)
+
+from servicereflector.kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES
+from servicereflector.listwatch.informer import Informer
+from servicereflector.mirror.states import is_exported
+from servicereflector.program import HOST
+
+from .network import BUFFER
+from .schedule import KEYS
+
+if TYPE_CHECKING:
+    from .runner import Node, Run
+
+#: Bytes that one writer may have waiting: what fills the buffer, and one read of a view or list.
+MOST_BUFFERED = BUFFER + 512 * 1024
+MOST_CALLS = 150
+MOST_CONNECTIONS = 80
+MOST_KEYS = 8 * len(KEYS)
+
+
+class Truth:
+    """When each source last did not have each name: only that justifies a deletion.
+
+    :param memory: seconds for which something may be believed that is no longer so.
+    """
+
+    def __init__(self, nodes: Sequence[Node], memory: float, now: Callable[[], float]) -> None:
+        self._nodes = {node.name: node for node in nodes}
+        self._memory = memory
+        self._now = now
+        self._absent = {node.name: dict.fromkeys(KEYS, 0.0) for node in nodes}
+
+    def look(self) -> None:
+        now = self._now()
+        for name, node in self._nodes.items():
+            absent = self._absent[name]
+            for key in KEYS:
+                if not self._has(node, key):
+                    absent[key] = now
+
+    def touch(self, key: str) -> None:
+        """It is about to be there: up to now it may not have been."""
+
+    def justifies(self, host: Node, key: str, source: str) -> bool:
+        node = self._nodes.get(source)
+        if node is None or node.number not in host.sources:
+            return False
+        self.look()
+        return self._now() - self._absent[source][key] <= self._memory
+
+    def _has(self, node: Node, key: str) -> bool:
+        record = node.cluster.model.stores[SERVICES].get(key)
+        return record is not None and is_exported(record) and key not in node.hidden
+
+
+@dataclass
+class _Promise:
+    due: float
+    source: Node
+    host: Node
+    key: str
+
+
+class Promises:
+    """A change of a healthy source reaches a healthy host soon, whatever else fails."""
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        prompt: float,
+        now: Callable[[], float],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._nodes = nodes
+        self._prompt = prompt
+        self._now = now
+        self._tell = tell
+        self._failed_at: dict[str, float] = {}
+        self._promises: list[_Promise] = []
+        self._taken: set[tuple[str, str]] = set()
+        self.kept = 0
+
+    def fail(self, node: Node) -> None:
+        """It is not healthy any more in this run."""
+        self._failed_at[node.name] = self._now()
+        self.forget(node)
+
+    def forget(self, node: Node) -> None:
+        self._promises = [p for p in self._promises if node not in (p.source, p.host)]
+
+    def forget_name(self, node: Node, key: str) -> None:
+        self._taken.add((node.name, key))
+        self._promises = [p for p in self._promises if (p.host, p.key) != (node, key)]
+
+    def expect(self, source: Node, key: str) -> None:
+        self._promises = [p for p in self._promises if p.key != key]
+        now = self._now()
+        if source.name in self._failed_at or now < 15.0:
+            return
+        for host in self._nodes:
+            if source.number not in host.sources or host.name in self._failed_at:
+                continue
+            if (host.name, key) in self._taken or host.cluster.foreign(SERVICES, key):
+                continue
+            others = [self._nodes[n] for n in host.sources if n != source.number]
+            if any(not _lacks(other, key) for other in others):
+                continue
+            owner = owner_in(host.cluster, key)
+            if owner is not None and owner.source != source.name:
+                continue
+            self._promises.append(_Promise(now + self._prompt, source, host, key))
+
+    def check(self) -> None:
+        now = self._now()
+        due = [p for p in self._promises if p.due <= now]
+        self._promises = [p for p in self._promises if p.due > now]
+        for promise in due:
+            wanted = exported(promise.source.cluster).get(promise.key)
+            told = _difference(promise.host, promise.key, {promise.source.name: wanted})
+            self.kept += 1
+            if told:
+                self._tell(f"{self._prompt:g} s after a change of the healthy source: {told}")
+
+
+def _lacks(node: Node, key: str) -> bool:
+    return not any(node.cluster.foreign(r, key) for r in (SERVICES, ENDPOINTS))
+
+
+def check_bounds(run: Run) -> None:
+    """Memory, timers and connections, whatever fails."""
+    if run.network.most_buffered > MOST_BUFFERED:
+        run.trouble(f"a writer has {run.network.most_buffered} bytes waiting")
+    for node in run.nodes:
+        process = node.process
+        if process is None or process.clock.dead:
+            continue
+        calls = len(process.clock.getDelayedCalls())
+        if calls > MOST_CALLS:
+            run.trouble(f"{node.name}: {calls} delayed calls")
+        controller = process.program.controller
+        if controller is not None:
+            queue = controller.queue
+            if len(queue) > MOST_KEYS or len(queue._later) > 10 * MOST_KEYS:
+                run.trouble(f"{node.name}: {len(queue)} keys queued, {len(queue._later)} later")
+    for server in run.network.servers.values():
+        alive = [w for w in server.wires if w.client.owner is None or not w.client.owner.dead]
+        open_now = [w for w in alive if not w.client.closed]
+        if len(open_now) > MOST_CONNECTIONS:
+            run.trouble(f"{server.name}: {len(open_now)} connections")
+
+
+def differences(run: Run) -> list[str]:
+    """What is not as it should be, now that nothing fails."""
+    found: list[str] = []
+    for node in run.nodes:
+        assert node.process is not None
+        found += _stores(run, node)
+    truths = {node.name: exported(node.cluster) for node in run.nodes}
+    for node in run.nodes:
+        if not node.sources:
+            continue
+        names = [run.nodes[number].name for number in node.sources]
+        for key in KEYS:
+            told = _difference(node, key, {name: truths[name].get(key) for name in names})
+            if told:
+                found.append(told)
+        found += _plans(node)
+    for watcher in run.watchers:
+        node = run.nodes[run.schedule.watched]
+        wanted = {
+            record.key: record.version
+            for record in node.cluster.model.stores[watcher._resource]
+            if is_exported(record)
+        }
+        state = {
+            key: int(item["metadata"]["resourceVersion"]) for key, item in watcher.state.items()
+        }
+        if state != wanted:
+            found.append(f"a watcher of {node.name} believes {state}, not {wanted}")
+    return found
+
+
+def _plans(node: Node) -> Iterator[str]:
+    """What the program itself would still do."""
+    assert node.process is not None
+    controller = node.process.program.controller
+    assert controller is not None
+    features = controller.features()
+    if features is None:
+        yield f"{node.name}: the host is not known"
+        return
+    for key in controller.all_keys():
+        actions = controller.plan(key, features).actions
+        if actions:
+            yield f"{node.name}: {key}: still to do: {actions}"
+
+
+def _stores(run: Run, node: Node) -> Iterator[str]:
+    """Each informer's store is what its API has."""
+    assert node.process is not None
+    by_name = {each.name: each for each in run.nodes}
+    for informer in node.process.program.informers:
+        of_host = informer.source == HOST
+        cluster = (node if of_host else by_name[informer.source]).cluster
+        records = cluster.model.stores[informer.store.resource]
+        wanted = {
+            record.key: record.version
+            for record in records
+            if (_of_host(informer, record) if of_host else is_exported(record))
+        }
+        state = {record.key: record.version for record in informer.store}
+        if state != wanted:
+            yield (
+                f"{node.name}: its {informer.store.resource.plural} of {informer.source} are"
+                f" {state}, not {wanted}"
+            )
+
+
+def _of_host(informer: Informer, record: Any) -> bool:
+    if informer.store.resource is not ENDPOINTSLICES or not informer._scope["label_selector"]:
+        return True
+    return is_managed(record.document())
+
+
+def _difference(host: Node, key: str, says: dict[str, Any]) -> str:
+    """What is wrong with the name in the host, by what its sources export under it."""
+    cluster = host.cluster
+    if cluster.foreign(SERVICES, key) or cluster.foreign(ENDPOINTS, key):
+        return ""  # somebody's own: nothing is owed
+    there = cluster.get(SERVICES, key)
+    its_endpoints = cluster.get(ENDPOINTS, key)
+    slices = [one for one in slices_of(cluster, key) if is_ours(one)]
+    exporters = {name: each for name, each in says.items() if each is not None and each.kind}
+    backed = [name for name, each in exporters.items() if each.backed]
+    where = f"{host.name}: {key}"
+    if not exporters:
+        left = [what for what in (there, its_endpoints, *slices) if what is not None]
+        return (
+            f"{where}: no source has it, but there is {[key_in(o) for o in left]}" if left else ""
+        )
+    if there is None:
+        return f"{where}: {backed} export it, but there is no mirror" if backed else ""
+    owner = owner_in(cluster, key)
+    if owner is None or owner.source not in exporters:
+        return f"{where}: its mirror is of {owner}, but {list(exporters)} export it"
+    wanted = exporters[owner.source]
+    ports = tuple((port["name"], port["port"]) for port in there["spec"].get("ports") or ())
+    if ports != wanted.ports:
+        return f"{where}: ports {ports}, not {wanted.ports}"
+    told = behind_endpoints(its_endpoints) if its_endpoints is not None else None
+    if told != wanted.behind:
+        return f"{where}: Endpoints {told}, not {wanted.behind}"
+    if behind_slices(slices) != wanted.behind:
+        return f"{where}: slices {behind_slices(slices)}, not {wanted.behind}"
+    if cluster.get(NAMESPACES, key.split("/", maxsplit=1)[0]) is None:
+        return f"{where}: no namespace"
+    return ""
