@@ -22,14 +22,14 @@ class Behaviour:
     """Of one server, across its restarts.
 
     :ivar error: what every request is answered with, and its Retry-After in seconds.
-    :ivar gone: watches are answered 410.
+    :ivar gone_below: watches from older versions are answered 410.
     :ivar gone_event: watches are answered 200, and an ERROR event.
     :ivar gone_continue: what asks for a further page is answered 410.
     :ivar replay: a watch begins so many versions before the one that is asked for.
     """
 
     error: tuple[int, int] | None = None
-    gone: bool = False
+    gone_below: int = 0
     gone_event: bool = False
     gone_continue: bool = False
     replay: int = 0
@@ -56,7 +56,8 @@ class Misbehaving(Resource):
             if seconds:
                 request.setHeader(b"Retry-After", b"%d" % seconds)
             return respond_error(request, ApiError(code, "the server has trouble"))
-        if watches and behaviour.gone:
+        told = args.get(b"resourceVersion")
+        if watches and told and int(told[0]) < behaviour.gone_below:
             self._note("a watch is answered 410")
             return respond_error(request, expired_watch(1, 2))
         if watches and behaviour.gone_event:
@@ -66,7 +67,6 @@ class Misbehaving(Resource):
         if behaviour.gone_continue and b"continue" in args:
             self._note("a continue token is answered 410")
             return respond_error(request, ApiError(410, "the continue token is too old"))
-        told = args.get(b"resourceVersion")
         if watches and behaviour.replay and told and (version := int(told[0])) > behaviour.replay:
             self._note("a watch repeats events")
             earlier = b"resourceVersion=%d" % (version - behaviour.replay)

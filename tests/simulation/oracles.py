@@ -19,6 +19,7 @@ from ownership_model import (
 
 from servicereflector.kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES
 from servicereflector.listwatch.informer import Informer
+from servicereflector.mirror.breaker import Limits
 from servicereflector.mirror.states import is_exported
 from servicereflector.program import HOST
 
@@ -36,38 +37,59 @@ MOST_KEYS = 8 * len(KEYS)
 
 
 class Truth:
-    """When each source last did not have each name: only that justifies a deletion.
+    """When each source last did not have each name: only that justifies a deletion. What a list
+    only lacked justifies it where those are few, or after a while.
 
     :param memory: seconds for which something may be believed that is no longer so.
+    :param limits: from when on those are many.
     """
 
-    def __init__(self, nodes: Sequence[Node], memory: float, now: Callable[[], float]) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], memory: float, limits: Limits, now: Callable[[], float]
+    ) -> None:
         self._nodes = {node.name: node for node in nodes}
         self._memory = memory
+        self._limits = limits
         self._now = now
         self._absent = {node.name: dict.fromkeys(KEYS, 0.0) for node in nodes}
+        self._hidden = {node.name: dict.fromkeys(KEYS, float("-inf")) for node in nodes}
+        self._held: dict[tuple[str, str, str], float] = {}
 
     def look(self) -> None:
         now = self._now()
         for name, node in self._nodes.items():
-            absent = self._absent[name]
             for key in KEYS:
-                if not self._has(node, key):
-                    absent[key] = now
+                record = node.cluster.model.stores[SERVICES].get(key)
+                if record is None or not is_exported(record):
+                    self._absent[name][key] = now
+                if key in node.hidden:
+                    self._hidden[name][key] = now
 
-    def touch(self, key: str) -> None:
-        """It is about to be there: up to now it may not have been."""
+    def hide(self, node: Node) -> None:
+        """Its lists lack something from now on. Where that is most of what is mirrored, it is held,
+        as far as the host had nothing else to do."""
+        for host in self._nodes.values():
+            if node.number not in host.sources:
+                continue
+            owners = ((key, owner_in(host.cluster, key)) for key in KEYS)
+            mirrored = {key for key, owner in owners if owner and owner.source == node.name}
+            lacking = mirrored & node.hidden
+            many = len(lacking) > self._limits.fraction * len(mirrored)
+            if len(mirrored) >= self._limits.least and many:
+                for key in lacking:
+                    self._held[host.name, node.name, key] = self._now() + self._limits.hold
 
     def justifies(self, host: Node, key: str, source: str) -> bool:
         node = self._nodes.get(source)
         if node is None or node.number not in host.sources:
             return False
         self.look()
-        return self._now() - self._absent[source][key] <= self._memory
-
-    def _has(self, node: Node, key: str) -> bool:
-        record = node.cluster.model.stores[SERVICES].get(key)
-        return record is not None and is_exported(record) and key not in node.hidden
+        now = self._now()
+        if now - self._absent[source][key] <= self._memory:
+            return True
+        if now < self._held.get((host.name, source, key), 0.0):
+            return False
+        return now - self._hidden[source][key] <= self._memory
 
 
 @dataclass

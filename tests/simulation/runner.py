@@ -32,6 +32,10 @@ from .world import Broken, Process, SimCluster
 NAMES = "abcd"
 LIMITS = Limits(fraction=0.5, least=3, hold=60.0)
 
+#: Seconds for which something may be believed that is no longer so: the longest that a program may
+#: sleep, and what it then has to hear.
+MEMORY = 240.0
+
 #: Seconds within which a change of a healthy source reaches a healthy host.
 PROMPT = 5.0
 
@@ -115,7 +119,9 @@ class Run:
             cluster.guard.tell = lambda what, name=cluster.name: self.trouble(f"{name}: {what}")
             cluster.guard.before = lambda *what, node=node: self._too_late(node, *what)
             self.nodes.append(node)
-        self.truth = oracles.Truth(self.nodes, bound(self.timing), self.now)
+        self.hosts = [node for node in self.nodes if node.sources]
+        self.exporters = [node for node in self.nodes if node.number in used]
+        self.truth = oracles.Truth(self.nodes, MEMORY, LIMITS, self.now)
         self.promises = oracles.Promises(self.nodes, PROMPT, self.now, self.trouble)
         for node in self.nodes:
             node.cluster.guard.deleted = lambda key, source, node=node: self._judge(
@@ -193,13 +199,22 @@ class Run:
             self.report.faults[kind] += 1
             getattr(self, f"_{kind}")(node, where, what, much)
         else:
-            getattr(self, kind)(node, KEYS[what % len(KEYS)], much)
+            getattr(self, kind)(self._place(kind, where), KEYS[what % len(KEYS)], much)
         self.truth.look()
         if wait >= 0:
             self.network.advance(wait / 10)
         else:
             for _ in range(-wait):
                 self.network.step()
+
+    def _place(self, kind: str, where: int) -> Node:
+        """Where people do this: mostly where it matters."""
+        fitting = self.hosts if kind in ("take", "tamper") else self.exporters
+        nodes = self.nodes if where % 4 == 3 else fitting
+        return nodes[where % len(nodes)]
+
+    def wait(self, _node: Node, _key: str, _much: int) -> None:
+        """Nothing."""
 
     def until(self, seconds: float, end: Callable[[], None]) -> None:
         """A fault that ends by itself."""
@@ -236,7 +251,6 @@ class Run:
         there = node.cluster.get(ENDPOINTS, key)
         if there is None or not is_ours(there):
             node.cluster.put(ENDPOINTS, endpoints(key, ips, ports=[80 + much % 2]))
-        self.truth.touch(key)
 
     def delete(self, node: Node, key: str, _much: int) -> None:
         if node.cluster.foreign(SERVICES, key):
@@ -266,16 +280,26 @@ class Run:
         if there is None or not is_ours(there):
             return
         self.promises.forget_name(node, key)
-        if how % 3 == 0:
+        if how % 4 == 0:
             node.cluster.delete(resource, key)
             return
-        if how % 3 == 1:
+        if how % 4 == 3:
+            node.cluster.delete(resource, key)
+            self._make_own(node, resource, key, how)
+            return
+        if how % 4 == 1:
             there["metadata"].setdefault("labels", {})["mine"] = str(how)
         elif resource is SERVICES:
             there["spec"]["ports"][0]["port"] = 1000 + how
         else:
             there["subsets"] = []
         node.cluster.put(resource, there)
+
+    def _make_own(self, node: Node, resource: Resource, key: str, number: int) -> None:
+        if resource is SERVICES:
+            node.cluster.put(SERVICES, service(key, ports=[7]))
+        else:
+            node.cluster.put(ENDPOINTS, endpoints(key, [f"10.66.0.{number + 1}"]))
 
     def _too_late(self, node: Node, verb: str, resource: Resource, key: str) -> None:
         """Somebody else is faster, by a moment."""
@@ -285,11 +309,7 @@ class Run:
         self._note(f"a {verb} comes too late")
         if verb == "create":
             self.promises.forget_name(node, key)
-            number = node.sabotaged
-            if resource is SERVICES:
-                node.cluster.put(SERVICES, service(key, ports=[7]))
-            else:
-                node.cluster.put(ENDPOINTS, endpoints(key, [f"10.66.0.{number + 1}"]))
+            self._make_own(node, resource, key, node.sabotaged)
         else:
             self.meddle(node, resource, key, node.sabotaged)
         self.truth.look()
@@ -380,8 +400,12 @@ class Run:
     def _replay(self, node: Node, where: int, what: int, much: int) -> None:
         self._behave(node, where, much, replay=1 + what * 2)
 
-    def _gone(self, node: Node, where: int, _what: int, much: int) -> None:
-        self._behave(node, where, much, gone=True)
+    def _gone(self, node: Node, where: int, _what: int, _much: int) -> None:
+        """Older versions are no longer known, from now on, and the answer is no 200."""
+        server = self.server(node, where)
+        node.cluster.expire()
+        self.behaviours[server.name].gone_below = node.cluster.model.version
+        server.cut()
 
     def _gone_event(self, node: Node, where: int, _what: int, much: int) -> None:
         self._behave(node, where, much, gone_event=True)
@@ -487,6 +511,8 @@ class Run:
         """From a backup, and versions go back: who has seen newer ones is to be started anew."""
         self.promises.fail(node)
         node.cluster.restore(node.backup, 0)
+        for name in (node.name, f"{node.name}.emitter"):
+            self.behaviours.setdefault(name, Behaviour()).gone_below = 0
         self.promises.forget(node)
         for other in self.nodes:
             if other is node or node.number in other.sources:
@@ -505,6 +531,7 @@ class Run:
         self.promises.fail(node)
         hidden = {key for n, key in enumerate(KEYS) if (what + 1) >> (n % 3) & 1}
         node.hidden = frozenset(hidden)
+        self.truth.hide(node)
         for resource in (SERVICES, ENDPOINTS):
             store = node.cluster.model.stores[resource]
             usual = type(store).select

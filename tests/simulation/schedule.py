@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from servicereflector.listwatch.machine import Timing
 
-KEYS = ("shop/a", "shop/b", "mall/a", "shop/c", "mall/b", "shop/d")
+KEYS = ("shop/a", "shop/b", "mall/a", "shop/c", "mall/b")
 
 TIMINGS = (
     Timing(idle=300.0, watch=(600, 900)),
@@ -31,7 +31,7 @@ TOPOLOGIES = (
 )
 
 #: What people do.
-HANDS = ("put", "delete", "withdraw", "tamper", "take", "many")
+HANDS = ("put", "delete", "withdraw", "tamper", "take", "many", "wait")
 
 #: What fails, and whether it does so for a while.
 FAULTS = {
@@ -42,7 +42,7 @@ FAULTS = {
     "truncate": False,
     "slow": True,
     "replay": True,
-    "gone": True,
+    "gone": False,
     "gone_event": True,
     "gone_continue": True,
     "too_many": True,
@@ -112,14 +112,27 @@ def read(text: str) -> Schedule:
 
 
 _numbers = st.integers(0, 11)
-_waits = st.sampled_from((0, -1, -2, -4, -9, -25, 1, 5, 20, 60, 150, 400))
-_acts = st.tuples(st.sampled_from(HANDS), _waits, _numbers, _numbers, _numbers)
+_soon = st.sampled_from((0, -1, -2, -4, -9, -25, 1, 5))
+_later = st.sampled_from((0, 5, 20, 60, 150, 400))
+_hands = st.tuples(
+    st.sampled_from(("put", "put", "delete", "delete", "withdraw", "tamper", "take", "many")),
+    _soon | _later,
+    _numbers,
+    _numbers,
+    _numbers,
+)
 _faults = st.tuples(
     st.sampled_from(tuple(FAULTS)),
-    _waits,
+    _soon,
     _numbers,
     _numbers,
     st.sampled_from((1, 2, 3, 5, 8, 13, 34, 61, 95)),
+)
+#: Failures, what people do meanwhile, and some time.
+_episodes = st.tuples(
+    st.lists(_faults, min_size=1, max_size=3),
+    st.lists(_hands, min_size=1, max_size=3),
+    st.sampled_from((5, 20, 60, 150, 400, 1000)),
 )
 
 
@@ -127,15 +140,20 @@ _faults = st.tuples(
 def schedules(draw: st.DrawFn) -> Schedule:
     number = draw(st.sampled_from((0,) * 12 + (1,) * 6 + (2, 2, 3, 3, 4, 4, 5, 6)))
     sources = TOPOLOGIES[number]
+    used = sorted({number for each in sources for number in each})
     there = draw(
         st.lists(
-            st.tuples(st.integers(0, len(sources) - 1), st.integers(0, len(KEYS) - 1)),
+            st.tuples(st.sampled_from(used), st.integers(0, len(KEYS) - 1)),
+            min_size=1,
             max_size=6,
             unique=True,
         )
     )
-    acts = draw(st.lists(_acts | _faults, min_size=1, max_size=14))
-    acts.append(draw(_faults))
+    acts: list[Act] = []
+    if draw(st.integers(0, 5)):
+        acts.append(("wait", 30, 0, 0, 0))
+    for faults, hands, rest in draw(st.lists(_episodes, min_size=1, max_size=3)):
+        acts += [*faults, *hands, ("wait", rest, 0, 0, 0)]
     return Schedule(
         seed=draw(st.integers(0, 2**16)),
         sources=sources,
