@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -18,6 +18,8 @@ from servicereflector.reflector.controller import Controller
 from servicereflector.reflector.queue import WorkQueue
 from servicereflector.reflector.sources import Source
 from servicereflector.store.views import View
+
+from .schedule import Act, Schedule
 
 #: Makes a function of another: what stands in its place.
 _Change = Callable[[Any], Any]
@@ -176,3 +178,49 @@ def _the_program_never_stops(_usual: Any) -> Any:
     from twisted.internet.defer import Deferred
 
     return lambda _self: Deferred()
+
+
+_ONE = ((), (0,))
+_TWO = ((), (), (0, 1))
+_WAIT: Act = ("wait", 30, 0, 0, 0)
+
+
+def _shown(
+    *acts: Act, sources: Sequence[tuple[int, ...]] = _ONE, keys: int = 2, page: int = 500
+) -> Schedule:
+    there = tuple((0, key) for key in range(keys))
+    return Schedule(0, tuple(sources), 2, page, -1, there, (_WAIT, *acts))
+
+
+_EXPIRE: Act = ("expire", 50, 0, 0, 0)
+_SHORT: Act = ("short_list", 300, 0, 2, 34)
+
+#: The least that shows each of them; without it, all is well.
+SHOWN_BY: dict[str, Schedule] = {
+    "a deletion is not heard": _shown(("cut", 0, 4, 0, 0), ("delete", 50, 0, 0, 0)),
+    "deletes have no preconditions": _shown(("sabotage", 0, 1, 3, 0), ("delete", 50, 0, 0, 0)),
+    "updates have no version": _shown(("sabotage", 0, 1, 3, 0), ("put", 50, 0, 0, 2)),
+    "a source that is not listed counts as empty": _shown(
+        ("refuse", 0, 4, 1, 34), ("kill", 0, 1, 0, 2), ("wait", 200, 0, 0, 0)
+    ),
+    "a watch begins one version too late": _shown(("cut", 50, 4, 0, 0), ("withdraw", 50, 0, 0, 0)),
+    "a 410 leads to no list": _shown(("gone", 0, 4, 0, 0), ("put", 50, 0, 4, 2)),
+    "an error event leads to no list": _shown(_EXPIRE, ("put", 50, 0, 4, 2)),
+    "a list that fails counts as empty": _shown(
+        ("take", 30, 0, 0, 2), ("gone_continue", 30, 4, 0, 13), _EXPIRE, keys=3, page=2
+    ),
+    "nothing is ever idle": _shown(("half_open", 0, 4, 2, 0), ("put", 50, 0, 0, 2)),
+    "what failed is not tried again": _shown(("errors", 0, 3, 0, 8), ("put", 50, 0, 0, 2)),
+    "a stream survives a new list": _shown(_EXPIRE, ("put", 50, 0, 4, 2)),
+    "timers are left behind": _shown(("stop", 0, 1, 0, 95)),
+    "one source holds up all": _shown(
+        ("wait", 200, 0, 0, 0),
+        ("refuse", 0, 1, 1, 34),
+        ("put", 60, 0, 3, 2),
+        _WAIT,
+        sources=_TWO,
+    ),
+    "any list is believed": _shown(_SHORT, keys=4),
+    "what is held is deleted": _shown(_SHORT, keys=4),
+    "the program never stops": _shown(("cut", 0, 4, 0, 0)),
+}

@@ -51,7 +51,7 @@ class Truth:
         self._memory = memory
         self._limits = limits
         self._now = now
-        self._absent = {node.name: dict.fromkeys(KEYS, 0.0) for node in nodes}
+        self._absent = {node.name: dict.fromkeys(KEYS, float("-inf")) for node in nodes}
         self._hidden = {node.name: dict.fromkeys(KEYS, float("-inf")) for node in nodes}
         self._held: dict[tuple[str, str, str], float] = {}
 

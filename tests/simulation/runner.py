@@ -170,6 +170,7 @@ class Run:
         schedule = self.schedule
         for number, key in schedule.there:
             self.put(self.nodes[number], KEYS[key], 1)
+        self.truth.look()
         for node in self.nodes:
             node.backup = node.cluster.backup()
             self.start(node)
@@ -408,10 +409,10 @@ class Run:
         server.cut()
 
     def _gone_event(self, node: Node, where: int, _what: int, much: int) -> None:
-        self._behave(node, where, much, gone_event=True)
+        self._behave(node, where, min(much, 13), gone_event=True)
 
     def _gone_continue(self, node: Node, where: int, _what: int, much: int) -> None:
-        self._behave(node, where, much, gone_continue=True)
+        self._behave(node, where, min(much, 13), gone_continue=True)
 
     def _too_many(self, node: Node, where: int, what: int, much: int) -> None:
         self._behave(node, where, much, error=(429, 1 + what))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,6 +14,31 @@ from .schedule import Schedule, schedules
 
 #: Runs for which Hypothesis remembers what it has tried; then it begins anew.
 ROUND = 400
+
+
+#: Runs after which what they have left is collected: it is full of circles, and to look for them
+#: all the time would take as long as the runs themselves.
+COLLECTED = 16
+
+_uncollected = 0
+
+
+def execute(schedule: Schedule) -> Report:
+    """
+    :raises Broken: a promise is.
+    """
+    global _uncollected  # noqa: PLW0603
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return Run(schedule).execute()
+    finally:
+        _uncollected += 1
+        if _uncollected >= COLLECTED:
+            _uncollected = 0
+            gc.collect()
+        if enabled:
+            gc.enable()
 
 
 @dataclass
@@ -70,6 +96,8 @@ def search(first: int, seconds: float, runs: int = 0) -> tuple[Sums, list[Found]
     :param runs: at most, 0 for any number.
     """
     sums, found = Sums(), []
+    gc.collect()
+    gc.freeze()
     until = time.monotonic() + seconds
     began = time.process_time()
     number = 0
@@ -107,7 +135,7 @@ def _round(number: int, size: int, until: float, sums: Sums) -> Found | None:
         if time.monotonic() > until and not last:
             raise _TimeIsUp
         try:
-            report = Run(schedule).execute()
+            report = execute(schedule)
         except Exception as error:
             last[:] = [Found(schedule, f"{type(error).__name__}: {error}")]
             raise

@@ -88,9 +88,11 @@ class Guard:
         if current is None or is_ours(current.document()):
             return
         if document is not None:
-            told = document.get("metadata", {}).get("resourceVersion")
-            if told != str(current.version):
+            told = document.get("metadata", {})
+            if told.get("resourceVersion") not in (None, "", str(current.version)):
                 return  # it will be refused
+            if told.get("uid") not in (None, "", current.uid):
+                return
         self.tell(f"the program {verb} the foreign {resource.kind} {key}")
 
     def _counted(self, verb: str, resource: Resource, do: Any, *args: Any) -> Record:
