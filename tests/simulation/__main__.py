@@ -42,7 +42,7 @@ def main() -> int:
     _say(f"seed {first}: {sums.line()}")
     for failure in found:
         _say(f"\n{failure.told}\n{failure.schedule.text()}")
-        _say(f"make simulate REPLAY='{failure.schedule.blob()}'")
+        _say(failure.command)
     return 1 if found else 0
 
 

@@ -88,6 +88,11 @@ class Found:
     schedule: Schedule
     told: str
 
+    @property
+    def command(self) -> str:
+        """What replays it."""
+        return f"make simulate REPLAY='{self.schedule.blob()}'"
+
 
 def search(first: int, seconds: float, runs: int = 0) -> tuple[Sums, list[Found]]:
     """
