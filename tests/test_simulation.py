@@ -13,8 +13,8 @@ from simulation.world import Broken
 
 from servicereflector.kube.status import ApiError
 
-#: About a minute of one core.
-RUNS = 300
+#: Half a minute to a minute of one core.
+RUNS = 150
 
 #: What was wrong once, and the least that showed it.
 PAST: dict[str, Schedule] = {}

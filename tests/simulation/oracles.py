@@ -73,7 +73,12 @@ class Truth:
                 continue
             owners = ((key, owner_in(host.cluster, key)) for key in KEYS)
             mirrored = {key for key, owner in owners if owner and owner.source == node.name}
-            lacking = mirrored & node.hidden
+            others = [self._nodes[each] for each in self._nodes if each != node.name]
+            others = [each for each in others if each.number in host.sources]
+            # What another source has is taken over, not deleted.
+            lacking = {
+                key for key in mirrored & node.hidden if all(_lacks(each, key) for each in others)
+            }
             many = len(lacking) > self._limits.fraction * len(mirrored)
             if len(mirrored) >= self._limits.least and many:
                 for key in lacking:
