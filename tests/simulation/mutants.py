@@ -8,7 +8,7 @@ from typing import Any
 
 from servicereflector.client.http import KubeClient
 from servicereflector.kube.status import ApiError
-from servicereflector.kube.watchevents import EventType
+from servicereflector.kube.watchevents import ErrorEvent, EventType
 from servicereflector.listwatch import machine
 from servicereflector.listwatch.informer import Informer
 from servicereflector.listwatch.machine import ListWatch, Watch
@@ -98,16 +98,15 @@ def _a_watch_begins_one_version_too_late(usual: Any) -> Any:
 
 @_mutant(ListWatch, "_unusable")
 def _a_410_leads_to_no_list(_usual: Any) -> Any:
-    return staticmethod(lambda _error: False)
+    return lambda _self, _error: False
 
 
 @_mutant(ListWatch, "event")
 def _an_error_event_leads_to_no_list(usual: Any) -> Any:
     def event(self: ListWatch, request: int, event: Any, now: float) -> list[Any]:
-        version = self._version
-        effects = usual(self, request, event, now)
-        self._version = self._version or version
-        return effects
+        if isinstance(event, ErrorEvent):
+            event = ErrorEvent(ApiError(500, event.error.message))
+        return usual(self, request, event, now)
 
     return event
 

@@ -30,9 +30,9 @@ from twisted.web.iweb import IAgentEndpointFactory
 from twisted.web.resource import IResource
 from zope.interface import implementer
 
-from servicereflector.client.agent import CONNECT_TIMEOUT
 from servicereflector.client.credentials import from_url
 from servicereflector.client.http import KubeClient
+from servicereflector.listwatch.limits import Limits
 from servicereflector.ops.sockets import QuietSite
 from servicereflector.testing.network import MOST_ROUNDS, Network, NotSettled
 
@@ -290,7 +290,7 @@ class SimServer:
         clock = owner or self.network.clock
         connected: Deferred[IProtocol] = Deferred(lambda _: call.active() and call.cancel())
         if self.blackhole:
-            call = clock.callLater(CONNECT_TIMEOUT, connected.errback, TimeoutError())
+            call = clock.callLater(Limits().connect_timeout, connected.errback, TimeoutError())
         else:
             call = clock.callLater(self.draw_delay(), self._connected, factory, owner, connected)
         return connected

@@ -6,8 +6,10 @@ import gc
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from twisted.internet.defer import DebugInfo
 
 from .runner import Report, Run
 from .schedule import Schedule, schedules
@@ -32,6 +34,9 @@ def execute(schedule: Schedule) -> Report:
     gc.disable()
     try:
         return Run(schedule).execute()
+    except Exception:
+        forget_failures()
+        raise
     finally:
         _uncollected += 1
         if _uncollected >= COLLECTED:
@@ -39,6 +44,13 @@ def execute(schedule: Schedule) -> Report:
             gc.collect()
         if enabled:
             gc.enable()
+
+
+def forget_failures() -> None:
+    """Collect what a run has left that ended in the middle: that nobody waits for its results any
+    more is no news, and must not be told later, when another one runs."""
+    with patch.object(DebugInfo, "__del__", lambda _self: None):
+        gc.collect()
 
 
 @dataclass
