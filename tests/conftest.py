@@ -25,6 +25,7 @@ LONG = (
     "/differential/",
     "/e2e/test_restarts.py",
     "/test_ownership_machine.py",
+    "/test_simulation.py",
     "/e2e/test_plan.py",
     "/e2e/",
     "/test_command.py",

@@ -16,8 +16,18 @@ from servicereflector.kube.status import ApiError
 #: Half a minute to a minute of one core.
 RUNS = 150
 
-#: What was wrong once, and the least that showed it.
-PAST: dict[str, Schedule] = {}
+#: What was wrong once, in the program or in what is asked of it, and the least that shows it.
+PAST = {
+    "a name that another source takes over is not among those that are held": Schedule(
+        seed=0,
+        sources=((), (), (0, 1)),
+        timing=2,
+        page=500,
+        watched=-1,
+        there=((0, 0), (0, 1), (0, 4), (1, 1)),
+        acts=(("wait", 30, 0, 0, 0), ("short_list", 300, 0, 1, 34)),
+    ),
+}
 
 
 @pytest.mark.timeout(900)
