@@ -36,6 +36,9 @@ LIMITS = Limits(fraction=0.5, least=3, hold=60.0)
 #: sleep, and what it then has to hear.
 MEMORY = 240.0
 
+#: Writes of others between the first backup and the beginning: more than a run has of its own.
+FAR = 10_000
+
 #: Seconds within which a change of a healthy source reaches a healthy host.
 PROMPT = 5.0
 
@@ -44,12 +47,12 @@ def bound(timing: Timing) -> float:
     """Seconds of quiet after which everything is right.
 
     What hangs is noticed after ``idle`` or, a list, after 60 s; then it is tried again within the
-    backoff's 30 s, or a Retry-After, here 20 at most. That twice: an Emitter's own informer, then
-    those of its clients. Then a key's next attempt, at most 60 s later, a write that never showed
+    backoff's 30 s, or a Retry-After, here 20 at most; a list that is older than what was seen is
+    believed after ``patience``. That twice: an Emitter's own informer, then those of its clients. Then a key's next attempt, at most 60 s later, a write that never showed
     up (5), a source that is waited for (10), slices that are asked for again (60), and held
     deletions.
     """
-    recovery = max(timing.idle, 60.0) + 30.0 + 20.0
+    recovery = max(timing.idle, 60.0) + 30.0 + 20.0 + timing.patience
     return 2 * recovery + 60.0 + 5.0 + 10.0 + 60.0 + LIMITS.hold
 
 
@@ -78,6 +81,7 @@ class Node:
     process: Process | None = None
     offset: float = 0.0
     backup: object = None
+    first_backup: object = None
     sabotaged: int = 0
     hidden: frozenset[str] = frozenset()
 
@@ -172,7 +176,8 @@ class Run:
             self.put(self.nodes[number], KEYS[key], 1)
         self.truth.look()
         for node in self.nodes:
-            node.backup = node.cluster.backup()
+            node.backup = node.first_backup = node.cluster.backup()
+            node.cluster.expire(FAR)
             self.start(node)
         if schedule.watched >= 0 and self.nodes[schedule.watched].roles.emitted is not None:
             server = f"{self.nodes[schedule.watched].name}.emitter"
@@ -508,9 +513,11 @@ class Run:
         node.cluster.restore(node.backup, 1000)
         self.promises.forget(node)
 
-    def _rewind(self, node: Node, _where: int, _what: int, _much: int) -> None:
-        """From a backup, and versions go back: who has seen newer ones is to be started anew."""
+    def _rewind(self, node: Node, _where: int, what: int, _much: int) -> None:
+        """From a backup, and versions go back. Who has seen newer ones finds out by itself if it
+        looks before they are reached again; else it is to be started anew."""
         self.promises.fail(node)
+        alone = what % 2 and node.backup is node.first_backup
         node.cluster.restore(node.backup, 0)
         for name in (node.name, f"{node.name}.emitter"):
             self.behaviours.setdefault(name, Behaviour()).gone_below = 0
@@ -518,11 +525,13 @@ class Run:
         for other in self.nodes:
             if other is node or node.number in other.sources:
                 self.promises.fail(other)
-                if other.process is not None and not other.process.clock.dead:
+                if not alone and other.process is not None and not other.process.clock.dead:
                     other.process.kill()
                     self._restart_in(other, 1)
         for watcher in self.watchers:
-            watcher.begin_anew()
+            watcher.stop() if alone else watcher.begin_anew()
+        if alone:  # a plain client never finds out
+            self.watchers.clear()
 
     def _expire(self, node: Node, _where: int, _what: int, _much: int) -> None:
         node.cluster.expire()

@@ -143,9 +143,9 @@ class SimCluster(MemoryCluster):
         for resource, records in stores.items():
             model.stores[resource].replace(records, version)
 
-    def expire(self) -> None:
-        """As if compacted: nobody can go on from what was seen."""
-        self.model._version += 1
+    def expire(self, writes: int = 1) -> None:
+        """As if compacted after so many writes elsewhere: nobody can go on from what was seen."""
+        self.model._version += writes
         for store in self.model.stores.values():
             store.replace(tuple(store), self.model._version)
 
