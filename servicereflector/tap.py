@@ -124,6 +124,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     from .administration import Administration
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
+    from .ops.turns import measure
 
     program, sourcing = _program(options, reactor)
     service = GracefulService(reactor)
@@ -149,6 +150,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
         program.controller,
         program.comparison,
         program.election,
+        measure(reactor),
     )
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
     doors = [Door("--listen", options["listen"], health.app.resource())]

@@ -21,9 +21,11 @@ from prometheus_client.core import Metric
 from treq.testing import StubTreq
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
@@ -38,6 +40,7 @@ from servicereflector.ops.health import Check, HealthApi
 from servicereflector.ops.logs import make_observer
 from servicereflector.ops.metrics import ProgramCollector, make_registry
 from servicereflector.ops.sockets import CLOSE_TIMEOUT, BindError, SocketService, bind
+from servicereflector.ops.turns import BUCKETS, QUIET, REMEMBERED, Turns, measure
 from servicereflector.reflector.comparison import Comparison
 from servicereflector.reflector.controller import Controller
 from servicereflector.reflector.host import Host
@@ -255,6 +258,7 @@ class Parts:
             self._informer("east", SERVICES),
             self._informer("east", ENDPOINTS),
         ]
+        self.turns = Turns()
         self.streams = StreamStats(watchers=3, bytes_sent=4096, slow=1)
         nobody: Any = None
         host = Host(nobody, Store(NAMESPACES), Store(SERVICES), Store(ENDPOINTS))
@@ -277,7 +281,12 @@ class Parts:
 
     def families(self) -> dict[str, Metric]:
         collector = ProgramCollector(
-            self.clock, self.informers, self.streams, self.controller, self.comparison
+            self.clock,
+            self.informers,
+            self.streams,
+            self.controller,
+            self.comparison,
+            turns=self.turns,
         )
         return {family.name: family for family in collector.collect()}
 
@@ -381,15 +390,19 @@ def test_the_comparison_tells_what_it_did(parts: Parts) -> None:
 def test_a_role_that_is_off_has_no_metrics(parts: Parts) -> None:
     """Rather than zeros."""
     names = [family.name for family in ProgramCollector(parts.clock, [], None, None).collect()]
-    assert not [name for name in names if "emitter" in name or "reconcile" in name]
+    assert not [n for n in names if "emitter" in n or "reconcile" in n or "reactor" in n]
 
 
 def test_metrics_are_named_as_prometheus_wants_it(parts: Parts) -> None:
     """A prefix, snake_case, counters (and only they) in _total, base units; each with its help."""
     for family in parts.families().values():
         assert family.documentation.endswith(".")
-        assert family.type in ("counter", "gauge")
+        assert family.type in ("counter", "gauge", "histogram")
         for sample in family.samples:
+            if family.type == "histogram":
+                assert re.fullmatch(rf"{family.name}_(bucket|count|sum)", sample.name)
+                assert re.fullmatch(r"service_reflector(_[a-z]+)+_seconds", family.name)
+                continue
             assert re.fullmatch(r"service_reflector(_[a-z]+)+", sample.name)
             assert sample.name.endswith("_total") is (family.type == "counter")
             assert not re.search(
@@ -423,6 +436,106 @@ def test_the_registry_has_the_processs_own_metrics(parts: Parts) -> None:
     names = [family.name for family in make_registry(collector).collect()]
     assert len(names) == len(set(names))
     assert {"process_cpu_seconds", "python_info", "service_reflector_lists"} <= set(names)
+
+
+# Turns of the reactor.
+
+
+class Turning:
+    """Turns in made time."""
+
+    def __init__(self) -> None:
+        self.now = self.cpu = 100.0
+        self.turns = Turns(lambda: self.now, lambda: self.cpu)
+        self.lines: list[str] = []
+        self.turns.log = Logger(observer=lambda event: self.lines.append(formatEvent(event)))
+
+    def turn(self, took: float, computed: float = 0.0, *, after: float = 0.0) -> None:
+        self.now += after
+        self.turns.begin()
+        self.now += took
+        self.cpu += computed
+        self.turns.end()
+
+
+@pytest.fixture
+def turning() -> Turning:
+    return Turning()
+
+
+def test_what_comes_between_two_polls_is_a_turn(turning: Turning, parts: Parts) -> None:
+    """And the wait is none; nor is what comes before the first poll."""
+    turning.turns.end()
+    turning.turn(0.0625, after=7)
+    turning.turn(0.25, after=7)
+    turning.turn(2.0, after=7)
+    parts.turns = turning.turns
+    assert parts.values("reactor_turn_seconds_sum") == {(): 2.3125}
+    assert parts.values("reactor_turn_seconds_count") == {(): 3}
+    buckets = parts.values("reactor_turn_seconds_bucket")
+    assert set(buckets) == {(str(bound),) for bound in BUCKETS} | {("+Inf",)}
+    assert [buckets[le,] for le in ("0.05", "0.1", "0.25", "1.0", "+Inf")] == [0, 1, 2, 2, 3]
+
+
+def test_the_longest_turn_is_remembered_for_minutes(turning: Turning, parts: Parts) -> None:
+    """By either clock, whoever asks, and no longer."""
+    parts.turns = turning.turns
+    assert parts.values("reactor_longest_turn_seconds") == {(): 0}
+    turning.turn(0.5, 0.125)
+    turning.turn(0.25, 0.25, after=60)
+    for _ in range(2):
+        assert parts.values("reactor_longest_turn_seconds") == {(): 0.5}
+        assert parts.values("reactor_longest_turn_cpu_seconds") == {(): 0.25}
+    turning.now += REMEMBERED - 60
+    assert parts.values("reactor_longest_turn_seconds") == {(): 0.25}
+    turning.now += REMEMBERED
+    assert parts.values("reactor_longest_turn_seconds") == {(): 0}
+
+
+def test_long_turns_are_told_once_a_minute(turning: Turning) -> None:
+    """The first at once, those between with the next; what is short never."""
+    turning.turn(0.1, after=1)
+    assert turning.lines == []
+    turning.turn(0.2, 0.15)
+    told = "the reactor did nothing else for 0.200 s, 0.150 s of it computing"
+    assert turning.lines == [told]
+    turning.turn(0.3, after=1)
+    turning.turn(0.4, after=1)
+    assert turning.lines == [told]
+    turning.turn(0.2, 0.15, after=QUIET)
+    turning.turn(0.2, 0.15, after=QUIET)
+    assert turning.lines == [told, f"{told}; 2 more before, of 0.400 s at most", told]
+
+
+def test_a_reactor_without_epoll_is_not_measured() -> None:
+    """And left as it is."""
+    assert measure(Clock()) is None
+    assert measure(SelectReactor()) is None
+
+
+def test_an_epoll_reactor_is_measured_once() -> None:
+    """The turn of a busy call is as long as the call."""
+    epollreactor = pytest.importorskip("twisted.internet.epollreactor")
+    reactor = epollreactor.EPollReactor()
+    turns = measure(reactor)
+    assert turns is not None
+    assert measure(reactor) is turns
+    now = 0.0
+    turns._elapsed = lambda: now
+
+    def busy() -> None:
+        nonlocal now
+        now += 0.5
+
+    for _ in range(2):
+        reactor.callLater(0, busy)
+        reactor.doIteration(0)
+        reactor.runUntilCurrent()
+    reactor.doIteration(0)
+    assert turns.total == 1.0
+    assert turns.counts[BUCKETS.index(0.5)] == 2
+    for reader in reactor.removeAll():
+        reader.connectionLost(Failure(ConnectionDone()))
 
 
 # Sockets.

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 from twisted.internet.interfaces import IReactorTime
 
@@ -23,6 +29,7 @@ from ..mirror.freshness import Freshness
 from ..mirror.states import State
 from ..reflector.comparison import Comparison, ComparisonStats
 from ..reflector.controller import Controller
+from .turns import BUCKETS, Turns
 
 _PREFIX = "service_reflector_"
 
@@ -62,6 +69,7 @@ class ProgramCollector(Collector):
     :param controller: the Reflector's, None without that role.
     :param comparison: None where nothing is compared.
     :param election: None where the Reflector is alone.
+    :param turns: the reactor's, None where they are not measured.
     """
 
     def __init__(
@@ -72,6 +80,7 @@ class ProgramCollector(Collector):
         controller: Controller | None,
         comparison: Comparison | None = None,
         election: LeaderElection | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._clock = clock
         self._informers = informers
@@ -79,9 +88,12 @@ class ProgramCollector(Collector):
         self._controller = controller
         self._comparison = comparison
         self._election = election
+        self._turns = turns
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "The version that runs.", {(__version__,): 1}, ["version"])
+        if self._turns is not None:
+            yield from self._of_turns(self._turns)
         yield from self._of_informers()
         if self._streams is not None:
             yield from self._of_streams(self._streams)
@@ -91,6 +103,25 @@ class ProgramCollector(Collector):
             yield from self._of_comparison(self._comparison.stats)
         if self._election is not None:
             yield self._of_election(self._election)
+
+    @staticmethod
+    def _of_turns(turns: Turns) -> Iterator[Metric]:
+        bounds = [*map(str, BUCKETS), "+Inf"]
+        yield HistogramMetricFamily(
+            _PREFIX + "reactor_turn_seconds",
+            "How long the reactor did one thing after the other before it looked for new ones.",
+            buckets=list(zip(bounds, accumulate(turns.counts), strict=True)),
+            sum_value=turns.total,
+        )
+        took, computed = turns.longest()
+        yield _gauge(
+            "reactor_longest_turn_seconds", "The longest turn of the last five minutes.", {(): took}
+        )
+        yield _gauge(
+            "reactor_longest_turn_cpu_seconds",
+            "The most that one turn of the last five minutes computed.",
+            {(): computed},
+        )
 
     def _of_informers(self) -> Iterator[Metric]:
         labels = ("source", "resource")
