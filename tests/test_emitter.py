@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 import pytest
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from servicereflector.client.bodies import collect
@@ -19,6 +21,8 @@ from servicereflector.kube.selectors import parse_labels
 from servicereflector.kube.status import ApiError
 from servicereflector.program import Roles
 from servicereflector.testing.clusters import MemoryCluster, Mesh, Node, endpoints, service
+
+success = SynchronousTestCase().successResultOf
 
 ONLY_EMITTER = Roles(emitted=parse_labels(""))
 
@@ -371,12 +375,16 @@ def test_a_list_asked_for_in_the_same_words_is_encoded_once(emitter: Emitter) ->
     assert node.program.read_api is not None
     emitter.put(service("shop/cart"))
     collection = node.program.read_api._collections["", "v1", "services"]
-    query, form = parse_query({}, SERVICES), Form()
-    first = collection.list(query, form)
-    assert collection.list(parse_query({}, SERVICES), Form()) is first
-    assert collection.list(parse_query({"labelSelector": "a=b"}, SERVICES), form) is not first
+
+    def listed(text: str = "") -> object:
+        query = parse_query({"labelSelector": text}, SERVICES)
+        return success(Deferred.fromCoroutine(collection.list(query, Form())))
+
+    first = listed()
+    assert listed() is first
+    assert listed("a=b") is not first
     emitter.put(service("shop/till"))
-    assert collection.list(query, form) is not first
+    assert listed() is not first
 
 
 def test_a_large_list_is_compressed_for_who_takes_gzip(emitter: Emitter) -> None:

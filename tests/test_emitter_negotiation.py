@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ from servicereflector.emitter.negotiation import (
     negotiate_discovery,
     route_to_resource,
 )
+from servicereflector.emitter.pieces import compress, encode_list
+from servicereflector.kube.printing import partial_object, row, table
 from servicereflector.kube.resources import ENDPOINTS, ENDPOINTSLICES, SERVICES, Resource
 from servicereflector.kube.status import ApiError
 from servicereflector.testing import strategies as kube
@@ -386,3 +389,45 @@ def test_a_header_of_thousands_of_types_takes_no_time() -> None:
     """Go's own order, kept for twelve, would be millions of comparisons."""
     accept = ",".join(f"*/*;q={n / 10_000},a/b" for n in range(4000))
     assert len(clauses(accept)) == 8000
+
+
+ITEMS = st.one_of(
+    kube.services(),
+    kube.endpoints(),
+    st.just({}),
+    st.just({"data": {"text": "one\ntwo\n", "deep": [[{}, []], [1]], "empty": ""}}),
+)
+
+
+@given(
+    st.lists(ITEMS, max_size=4),
+    st.sampled_from([JSON, Form(pretty=True), Form("yaml")]),
+    st.sampled_from([SERVICES, ENDPOINTS]),
+)
+def test_lists_are_encoded_item_by_item(items: list[Any], form: Form, resource: Resource) -> None:
+    """The same bytes as in one piece, of objects, their metadata and their rows."""
+    metadata = {"resourceVersion": "7", "continue": "]}"}
+    rows = [row(resource, item, 0) for item in items]
+    columns = [{"name": "Name", "description": "- items:\n  []}"}]
+    lists = [
+        ({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": []}, items),
+        (
+            {"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": None},
+            [partial_object(item) for item in items],
+        ),
+        (table([], metadata, columns), rows),
+    ]
+    for document, held in lists:
+        member = list(document)[-1]
+        whole = {**document, member: held} if held else document
+        found = list(encode_list(document, member, iter(held), form))
+        assert b"".join(found) == encode(whole, form)
+        assert len(found) >= len(held)
+
+
+@pytest.mark.parametrize("size", [0, 1, 256 * 1024, 1_000_000])
+def test_bodies_are_compressed_in_pieces(size: int) -> None:
+    data = bytes(range(250)) * (size // 250) + b"x" * (size % 250)
+    pieces = list(compress(data))
+    assert gzip.decompress(b"".join(pieces)) == data
+    assert len(pieces) > size // (512 * 1024)

@@ -19,6 +19,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException, NotFound
 
+from ..cooperation import Cooperation
 from ..kube.objects import Record
 from ..kube.resources import ENDPOINTS, Resource
 from ..kube.server import ServerInfo
@@ -88,6 +89,7 @@ class ReadApi:
         self._server = server
         self._verbs = verbs
         self._reactor = reactor
+        self._cooperation = Cooperation(reactor)
         self._now = now
         self._collections: dict[tuple[str, str, str], Collection] = {}
         for one in served:
@@ -98,7 +100,7 @@ class ReadApi:
         """Serve one more resource."""
         resource = served.resource
         self._collections[resource.group, resource.version, resource.plural] = Collection(
-            self._reactor, served, self.stats, self._now, self._told
+            self._reactor, served, self.stats, self._now, self._told, self._cooperation
         )
 
     @property
@@ -281,10 +283,10 @@ class ReadApi:
             streamed = collection.watch(request, query, form)
             return streamed if isinstance(streamed, bytes) else await streamed
         await collection.reach(query.version, too_early)
-        body = collection.list(query, form)
+        body = await collection.list(query, form)
         data = body.plain
         if len(data) > GZIP_FROM and takes_gzip(request):
-            data = body.compressed()
+            data = await collection.compressed(body)
             request.setHeader(b"Content-Encoding", b"gzip")
             request.setHeader(b"Vary", b"Accept-Encoding")
         self.stats.bytes_sent += len(data)

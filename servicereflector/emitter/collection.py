@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import random
@@ -12,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Request
 
+from ..cooperation import Cooperation
 from ..kube.objects import key_of
 from ..kube.resources import Resource
 from ..kube.server import ServerInfo
@@ -21,6 +21,7 @@ from ..store.versioned import Predicate, Store
 from ..store.views import Filter, View
 from .encoding import Encoder
 from .negotiation import Form
+from .pieces import compress
 from .queries import Query
 from .streams import Hub, Stream, StreamStats
 from .tokens import ABSOLUTE, make_continue
@@ -54,16 +55,12 @@ class Body:
     plain: bytes
     gzipped: bytes = b""
 
-    def compressed(self) -> bytes:
-        if not self.gzipped:
-            self.gzipped = gzip.compress(self.plain, 1)
-        return self.gzipped
-
 
 class Collection:
     """
     :param now: the time in seconds since the epoch, for ages in Tables.
     :param server: the upstream as it is known, in whose words is answered.
+    :param cooperation: does what is long.
     """
 
     def __init__(
@@ -73,7 +70,9 @@ class Collection:
         stats: StreamStats,
         now: Callable[[], float],
         server: Callable[[], ServerInfo],
+        cooperation: Cooperation,
     ) -> None:
+        self._cooperation = cooperation
         self.store = served.store
         self._server = server
         self._reactor = reactor
@@ -129,8 +128,9 @@ class Collection:
             if timer.active():
                 timer.cancel()
 
-    def list(self, query: Query, form: Form) -> Body:
-        """
+    async def list(self, query: Query, form: Form) -> Body:
+        """The objects as they are now, however long it takes to encode them.
+
         :raises ApiError: 410, where the history does not reach back to the version.
         """
         store = self.store
@@ -162,10 +162,16 @@ class Collection:
             if not query.filter.labels.requirements and not query.filter.fields.terms:
                 remaining = selection.remaining
         encoder = self._encoder(form)
-        body = Body(encoder.of_list(selection.records, selection.version, token, remaining))
-        if reusable:
+        pieces = encoder.of_list(selection.records, selection.version, token, remaining)
+        body = Body(b"".join(await self._cooperation.all_of(pieces)))
+        if reusable and words[:2] == (store.epoch, store.version):
             self._keep(words, body)
         return body
+
+    async def compressed(self, body: Body) -> bytes:
+        if not body.gzipped:
+            body.gzipped = b"".join(await self._cooperation.all_of(compress(body.plain)))
+        return body.gzipped
 
     def _keep(self, words: tuple[object, ...], body: Body) -> None:
         """Keep the body until the store moves on, as far as there is room."""

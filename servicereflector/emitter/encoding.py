@@ -5,7 +5,7 @@ Plain JSON is made of the objects' own bytes; only a Table or PartialObjectMetad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -17,6 +17,7 @@ from ..kube.resources import Resource
 from ..kube.server import ServerInfo
 from ..kube.watchevents import EventType, encode_bookmark
 from ..store.history import Change
+from . import pieces
 from .negotiation import Form, encode
 
 #: Where a Table event of a watch tells its columns: in the first of a stream only.
@@ -67,25 +68,32 @@ class Encoder:
         version: int,
         continue_token: str,
         remaining: int | None,
-    ) -> bytes:
-        """The body of a list."""
+    ) -> Iterator[bytes]:
+        """The body of a list, in pieces. All ages in it are told at the moment of the first."""
         form = self._form
-        if not form.transform:
-            body = encode_list(self._resource, records, version, continue_token, remaining)
-            return body if form == Form() else encode(orjson.loads(body), form)
+        if form == Form():
+            yield encode_list(self._resource, records, version, continue_token, remaining)
+            return
         metadata: Json = {"resourceVersion": str(version)}
         if continue_token:
             metadata["continue"] = continue_token
-            counts = form.transform == "Table" or self._minor >= _COUNTS_PARTIALS
+            counts = form.transform != "PartialObjectMetadata" or self._minor >= _COUNTS_PARTIALS
             if remaining is not None and counts:
                 metadata["remainingItemCount"] = remaining
         documents = (record.document() for record in records)
         if form.transform == "Table":
-            rows = [self._row(document) for document in documents]
-            listed = printing.table(rows, metadata, self._columns, version=form.version)
+            now = self._now()
+            rows = (self._row(document, now) for document in documents)
+            listed = printing.table([], metadata, self._columns, version=form.version)
+            yield from pieces.encode_list(listed, "rows", rows, form)
+        elif form.transform:
+            partial = (printing.partial_object(d, version=form.version) for d in documents)
+            listed = printing.partial_list((), metadata, version=form.version)
+            yield from pieces.encode_list(listed, "items", partial, form)
         else:
-            listed = printing.partial_list(documents, metadata, version=form.version)
-        return encode(listed, form)
+            listed = orjson.loads(encode_list(self._resource, (), version))
+            listed["metadata"] = metadata
+            yield from pieces.encode_list(listed, "items", documents, form)
 
     # Frames of a view
 
@@ -135,7 +143,9 @@ class Encoder:
         if form.transform == "Table":
             metadata = {"resourceVersion": str(record.version)}
             told = self._columns if columns is ... else columns
-            return printing.table([self._row(document)], metadata, told, version=form.version)
+            return printing.table(
+                [self._row(document, self._now())], metadata, told, version=form.version
+            )
         full = {
             "kind": self._resource.kind,
             "apiVersion": self._resource.api_version,
@@ -145,11 +155,11 @@ class Encoder:
             return printing.partial_object(full, version=form.version)
         return full
 
-    def _row(self, document: Json) -> Json:
+    def _row(self, document: Json, now: float) -> Json:
         return printing.row(
             self._resource,
             document,
-            self._now(),
+            now,
             include_object=self._form.include_object,
             version=self._form.version,
         )
