@@ -122,6 +122,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     :raises BindError: an address that cannot be listened on.
     """
     from .administration import Administration
+    from .ops.garbage import spare_survivors
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
     from .ops.turns import measure
@@ -157,6 +158,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     if program.read_api is not None:
         doors += emitter_doors(options, program.read_api.app.resource())
     open_doors(doors, reactor, service)
+    spare_survivors()
     return service
 
 

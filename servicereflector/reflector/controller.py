@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..cooperation import BUDGET
 from ..election.fence import Fenced
 from ..kube.status import ApiError
 from ..mirror.features import Features
@@ -33,9 +34,6 @@ from .statuses import Notice, NoticeListener
 
 #: Writes in flight at a time.
 WORKERS = 16
-
-#: Keys that one reactor turn begins at most: a backlog must not stop the reactor.
-KEYS_PER_TURN = 50
 
 #: Seconds for which a new source without its first lists may still have mirrors to take over. Later
 #: a dead source must not keep others' dead mirrors alive.
@@ -290,7 +288,9 @@ class Controller(Service):
             return
         for source, no_longer_held in self.fleet.review():
             self.queue.add((no_longer_held,), source)
-        for _ in range(KEYS_PER_TURN):
+        until = self._reactor.seconds() + BUDGET
+        begun = 0
+        while not begun or self._reactor.seconds() < until:
             key = self.queue.take(self._reactor.seconds())
             if key is None:
                 due = [self.queue.next_due(), self.fleet.breaker.next_due()]
@@ -298,6 +298,7 @@ class Controller(Service):
                     self._pump_soon(max(0.0, min(times) - self._reactor.seconds()))
                 return
             self._begin(key, features)
+            begun += 1
         self._pump_soon()
 
     def _begin(self, key: str, features: Features) -> None:
