@@ -88,7 +88,8 @@ class Planner(Service):
             return
         for name in waiting:
             self._say(f"source {name!r} was not listed within {self._timeout:g} s: nothing of it")
-        self._controller.fleet.review()
+        while self._controller.fleet.review():
+            pass
         plans = {key: self._controller.plan(key, features) for key in self._controller.all_keys()}
         self._print(plans)
         self._ended(CHANGES if any(plan.actions for plan in plans.values()) else UNCHANGED)

@@ -1,8 +1,8 @@
 """The reactor of a program with 5,000 Services: no turn of it computes for long.
 
-Programs as users run them; the clusters are in memory, in a process of their own. What is asserted is
-the time that the reactor's thread computes in a turn: on a busy machine a turn lasts longer than that
-by what others took in between, which is nobody's fault and is only told.
+Programs as users run them; the clusters are in memory, in a process of their own. What is asserted
+is the time that the reactor's thread computes in a turn. On a busy machine a turn lasts longer than
+that, by what others took in between: that is nobody's fault, and only told.
 """
 
 from __future__ import annotations
@@ -308,7 +308,6 @@ class Program:
         assert self.process.wait(SOON) == 0, (self.directory / "log").read_text()
         took, computed = map(float, (self.directory / "longest").read_text().split())
         self.told.append(f"stop: {took:.3f} s, computing {computed:.3f} s")
-        print("\n".join(self.told))
         assert computed < LONGEST, "\n".join(self.told)
 
 

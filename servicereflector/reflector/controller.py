@@ -286,7 +286,10 @@ class Controller(Service):
         if features is None:
             self._pump_soon(0.2)
             return
-        for source, no_longer_held in self.fleet.review():
+        if self.fleet.review():
+            self._pump_soon()
+            return
+        for source, no_longer_held in self.fleet.breaker.due(self._reactor.seconds()):
             self.queue.add((no_longer_held,), source)
         until = self._reactor.seconds() + BUDGET
         begun = 0

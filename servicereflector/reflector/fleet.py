@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -46,12 +46,13 @@ class Fleet:
 
     def states(self, key: str) -> list[SourceState]:
         """What each source says of a name of the host."""
+        return list(self._states(key))
+
+    def _states(self, key: str) -> Iterator[SourceState]:
         now = self._clock.seconds()
         held = self._host.held(key)
-        return [
-            source.state(key, held, now, kept=self.breaker.held(source.name, key, now))
-            for source in self.sources
-        ]
+        for source in self.sources:
+            yield source.state(key, held, now, kept=self.breaker.held(source.name, key, now))
 
     def believe(self, key: str, states: Iterable[SourceState]) -> None:
         """What is exported again is no longer to be held when it goes."""
@@ -59,28 +60,31 @@ class Fleet:
             if state.exports:
                 self.breaker.settled(state.name, key)
 
-    def review(self) -> list[tuple[str, str]]:
-        """Judge the lists that have come since the last time, before anything is done about them.
+    def review(self) -> bool:
+        """Judge the next list that has come, before anything is done about any of them.
 
-        :return: the sources and keys to look at, because what was held no longer is.
+        :return: whether there was one. It takes too long to judge two in one turn of the reactor.
         """
-        now = self._clock.seconds()
         for source in self.sources:
             if source.synced and source.reviewed != source.services.epoch:
                 source.reviewed = source.services.epoch
-                mirrors = self.mirrors_of(source)
-                missing = [key for key in mirrors if not self._wanted(key)]
-                if self.breaker.listed(source.name, mirrors, missing, now):
-                    self.log.warn(
-                        "the list of source {source} lacks {missing} of its {mirrors} mirrors:"
-                        " their deletion is held for {hold:g} s, or until service-reflector"
-                        " release {source}",
-                        source=source.name,
-                        missing=len(missing),
-                        mirrors=len(mirrors),
-                        hold=self._policy.limits.hold,
-                    )
-        return list(self.breaker.due(now))
+                self._review(source)
+                return True
+        return False
+
+    def _review(self, source: Source) -> None:
+        mirrors = self.mirrors_of(source)
+        missing = [key for key in mirrors if not self._wanted(key)]
+        if self.breaker.listed(source.name, mirrors, missing, self._clock.seconds()):
+            self.log.warn(
+                "the list of source {source} lacks {missing} of its {mirrors} mirrors:"
+                " their deletion is held for {hold:g} s, or until service-reflector"
+                " release {source}",
+                source=source.name,
+                missing=len(missing),
+                mirrors=len(mirrors),
+                hold=self._policy.limits.hold,
+            )
 
     def take_over(self) -> None:
         """Another has decided on deletions so far: those that were held here, or let go, are held
@@ -109,5 +113,5 @@ class Fleet:
         namespace, _ = split_key(key)
         return any(
             state.exports and not refusal(state, self._policy, namespace)
-            for state in self.states(key)
+            for state in self._states(key)
         )
