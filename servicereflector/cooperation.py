@@ -6,9 +6,10 @@ than BUDGET before the reactor looks for other things. Work that is short is don
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, proxy
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import CooperativeTask, Cooperator, TaskFinished
@@ -17,7 +18,20 @@ from twisted.internet.task import CooperativeTask, Cooperator, TaskFinished
 #: must be short.
 BUDGET = 0.02
 
+#: Seconds of work that do not count.
+_NOTHING = 0.001
+
 T = TypeVar("T")
+
+_all: WeakKeyDictionary[IReactorTime, Cooperation] = WeakKeyDictionary()
+
+
+def cooperation_of(reactor: IReactorTime) -> Cooperation:
+    """The one of this reactor, so that all who work there share its turns."""
+    found = _all.get(reactor)
+    if found is None:
+        found = _all[reactor] = Cooperation(reactor)
+    return found
 
 
 class Cooperation:
@@ -26,8 +40,9 @@ class Cooperation:
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
+        self._clock = proxy(clock)
         self._waiting = 0
+        self._spent = 0.0  # of this turn, by work that was done at once
         self._cooperator = Cooperator(self._budget, self._next_turn)
 
     async def all_of(self, pieces: Iterable[T]) -> list[T]:
@@ -43,13 +58,8 @@ class Cooperation:
                 yield None
 
         steps = work()
-        if not self._waiting:
-            over = self._budget()
-            for _ in steps:
-                if over():
-                    break
-            else:
-                return found
+        if not self._waiting and self._spent < BUDGET and self._begin(steps):
+            return found
         self._waiting += 1
         task = self._cooperator.cooperate(steps)
         try:
@@ -59,12 +69,29 @@ class Cooperation:
             _stop(task)
         return found
 
+    def _begin(self, steps: Iterator[None]) -> bool:
+        """Whether the work was ended with what is left of this turn."""
+        began = self._clock.seconds()
+        over = self._budget()
+        try:
+            return all(not over() for _ in steps)
+        finally:
+            took = self._clock.seconds() - began
+            if took > _NOTHING:
+                if not self._spent:
+                    self._next_turn(self._forget)
+                self._spent += took
+
+    def _forget(self) -> None:
+        self._spent = 0.0
+
     def _budget(self) -> Callable[[], bool]:
-        until = self._clock.seconds() + BUDGET
+        until = self._clock.seconds() + max(0.0, BUDGET - self._spent)
         return lambda: self._clock.seconds() >= until
 
     def _next_turn(self, go_on: Callable[[], None]) -> IDelayedCall:
-        return self._clock.callLater(0, go_on)
+        call: IDelayedCall = self._clock.callLater(0, go_on)
+        return call
 
 
 def _stop(task: CooperativeTask[Any]) -> None:

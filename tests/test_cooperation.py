@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from servicereflector.cooperation import BUDGET, Cooperation
+from servicereflector.cooperation import BUDGET, Cooperation, cooperation_of
 
 success = SynchronousTestCase().successResultOf
 failure = SynchronousTestCase().failureResultOf
@@ -37,12 +37,12 @@ class Worker:
     def turn(self) -> list[str]:
         """What one turn of the reactor does."""
         before = len(self.done)
-        (call,) = self.clock.getDelayedCalls()
-        assert call.getTime() <= self.clock.seconds()
-        # Clock.advance would go on with what is put off until the next turn.
-        self.clock.calls.remove(call)
-        call.called = 1
-        call.func(*call.args, **call.kw)
+        for call in list(self.clock.getDelayedCalls()):
+            assert call.getTime() <= self.clock.seconds()
+            # Clock.advance would go on with what is put off until the next turn.
+            self.clock.calls.remove(call)
+            call.called = 1
+            call.func(*call.args, **call.kw)
         return self.done[before:]
 
 
@@ -54,7 +54,6 @@ def worker() -> Worker:
 def test_short_work_is_done_at_once(worker: Worker) -> None:
     """Nothing waits for the reactor."""
     assert success(worker.begin("a", 3, BUDGET / 4)) == ["a0", "a1", "a2"]
-    assert worker.clock.getDelayedCalls() == []
 
 
 def test_long_work_leaves_the_reactor_its_turns(worker: Worker) -> None:
@@ -66,6 +65,22 @@ def test_long_work_leaves_the_reactor_its_turns(worker: Worker) -> None:
     assert worker.turn() == ["a4"]
     assert success(working) == ["a0", "a1", "a2", "a3", "a4"]
     assert worker.clock.getDelayedCalls() == []
+
+
+def test_short_works_share_the_turn_too(worker: Worker) -> None:
+    """What exceeds the budget waits for the next."""
+    three = [worker.begin(name, 1, BUDGET * 2 / 3) for name in "abc"]
+    assert worker.done == ["a0", "b0"]
+    worker.clock.advance(0)
+    assert [success(work) for work in three] == [["a0"], ["b0"], ["c0"]]
+    assert worker.clock.getDelayedCalls() == []
+
+
+def test_there_is_one_for_a_reactor() -> None:
+    """And it keeps none alive."""
+    clock, other = Clock(), Clock()
+    assert cooperation_of(clock) is cooperation_of(clock)
+    assert cooperation_of(clock) is not cooperation_of(other)
 
 
 def test_what_comes_together_shares_the_turn(worker: Worker) -> None:

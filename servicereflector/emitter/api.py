@@ -19,7 +19,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException, NotFound
 
-from ..cooperation import Cooperation
+from ..cooperation import cooperation_of
 from ..kube.objects import Record
 from ..kube.resources import ENDPOINTS, Resource
 from ..kube.server import ServerInfo
@@ -89,7 +89,7 @@ class ReadApi:
         self._server = server
         self._verbs = verbs
         self._reactor = reactor
-        self._cooperation = Cooperation(reactor)
+        self._cooperation = cooperation_of(reactor)
         self._now = now
         self._collections: dict[tuple[str, str, str], Collection] = {}
         for one in served:

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..cooperation import cooperation_of
 from ..kube.lists import ListPage, decode_list
 from ..kube.objects import BadObject
 from ..kube.status import TOO_LARGE, ApiError
@@ -199,22 +200,28 @@ class Informer(Service):
         self._listed += len(body)
         if self._listed > most:
             raise EndlessList(f"the pages of the list are larger than {most} bytes")
-        page = decode_list(self.store.resource, body)
+        page = await self._read(body)
         for reason in page.bad:
             self._bad(reason)
         self._carry_out(self._machine.page(effect.request, page, self._reactor.seconds()))
 
     async def _look(self, effect: Look) -> None:
-        page = decode_list(self.store.resource, await self._page(1))
+        page = await self._read(await self._page(1))
         self._carry_out(self._machine.looked(effect.request, page.version, self._reactor.seconds()))
 
     async def _page(self, limit: int, continue_token: str = "") -> bytes:
         body = await self._api.list(
             self.store.resource, limit=limit, continue_token=continue_token, **self._scope
         )
-        self._asking = None
         self._heard()
         return body
+
+    async def _read(self, body: bytes) -> ListPage:
+        # Pages of several lists that arrive together are not read in one turn of the reactor.
+        reading = (decode_list(self.store.resource, body) for _ in range(1))
+        (page,) = await cooperation_of(self._reactor).all_of(reading)
+        self._asking = None
+        return page
 
     async def _watch(self, effect: Watch) -> None:
         splitter = LineSplitter(self._limits.max_line)
