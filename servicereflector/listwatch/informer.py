@@ -133,11 +133,10 @@ class Informer(Service):
         ours = self._scope["label_selector"]
         both = f"{ours},{label_selector}" if ours else label_selector
         scope = {**self._scope, "label_selector": both}
-        resource = self.store.resource
         body = await self._api.list(
-            resource, limit=PAGE_LIMIT, continue_token=continue_token, **scope
+            self.store.resource, limit=PAGE_LIMIT, continue_token=continue_token, **scope
         )
-        return decode_list(resource, body)
+        return await self._decoded(body)
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -217,10 +216,14 @@ class Informer(Service):
         return body
 
     async def _read(self, body: bytes) -> ListPage:
+        page = await self._decoded(body)
+        self._asking = None
+        return page
+
+    async def _decoded(self, body: bytes) -> ListPage:
         # Pages of several lists that arrive together are not read in one turn of the reactor.
         reading = (decode_list(self.store.resource, body) for _ in range(1))
         (page,) = await cooperation_of(self._reactor).all_of(reading)
-        self._asking = None
         return page
 
     async def _watch(self, effect: Watch) -> None:
