@@ -3,13 +3,14 @@
 A key comes in the lane of the source that told of it, or of whose mirrors it is looked at; what the
 host's own objects lead to has a lane, too. It is fresh where an event told that it has changed;
 whatever comes of a list, or of a change of something else, is not: there may be thousands of it.
+What is looked at as a whole is queued a part at a time, each in a reactor turn of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ..store.versioned import Listener, Store
 from .fleet import Fleet
@@ -42,6 +43,9 @@ class Feed:
         self._epochs: dict[Store | Slices, int] = {}
         self._subscriptions: list[Callable[[], None]] = []
         self._followed: dict[Source, list[Callable[[], None]]] = {}
+        self._due: dict[Source | None, None] = {}  # to be queued as a whole; None is everything
+        self._parts: Iterator[tuple[str, list[str]]] = iter(())  # of what is being queued
+        self._next_part: IDelayedCall | None = None
 
     def start(self) -> None:
         """Listen from now on, and queue everything."""
@@ -62,6 +66,9 @@ class Feed:
         self._subscriptions.clear()
         for source in tuple(self._followed):
             self.unfollow(source)
+        if self._next_part is not None:
+            self._next_part.cancel()
+            self._next_part = None
 
     def follow(self, source: Source) -> None:
         """Listen to one more source."""
@@ -77,9 +84,7 @@ class Feed:
 
     def everything(self) -> None:
         """Queue every key that a source has or that the host holds a mirror of."""
-        for lane, keys in self.keys_by_lane():
-            self._queue.add(keys, lane)
-        self._fed()
+        self._queue_soon(None)
 
     def keys(self) -> Iterator[str]:
         """Every key that a source has or that the host holds a mirror of, some more than once."""
@@ -101,10 +106,33 @@ class Feed:
 
     def all_of(self, source: Source) -> None:
         """Queue every key that the source has or that the host holds a mirror of it under."""
+        self._queue_soon(source)
+
+    def _keys_of(self, source: Source) -> Iterator[tuple[str, list[str]]]:
         for store in (self._host.services, self._host.endpoints):
-            mirrors = [r.key for r in store if r.source is not None and source.answers_to(r.source)]
-            self._queue.add(mirrors, source.name)
-        self._queue.add(source.host_keys(), source.name)
+            yield (
+                source.name,
+                [r.key for r in store if r.source is not None and source.answers_to(r.source)],
+            )
+        yield source.name, source.host_keys()
+
+    def _queue_soon(self, what: Source | None) -> None:
+        self._due[what] = None
+        if self._next_part is None:
+            self._next_part = self._clock.callLater(0, self._queue_part)
+
+    def _queue_part(self) -> None:
+        self._next_part = None
+        part = next(self._parts, None)
+        if part is None and self._due:
+            what = next(iter(self._due))
+            del self._due[what]
+            self._parts = self.keys_by_lane() if what is None else self._keys_of(what)
+            part = next(self._parts, None)
+        if part is not None:
+            lane, keys = part
+            self._queue.add(keys, lane)
+            self._next_part = self._clock.callLater(0, self._queue_part)
         self._fed()
 
     def _host_listener(self, store: Store) -> Listener:
@@ -131,18 +159,15 @@ class Feed:
     def _source_listener(self, source: Source, store: Store | Slices) -> Listener:
         def listener(keys: tuple[str, ...]) -> None:
             anew = self._is_anew(store)
-            if keys:
-                here = [source.host_key(key) for key in keys]
-                now = self._clock.seconds()
-                for key in () if anew else here:
-                    self.arrived.setdefault(key, now)
-                self._queue.add(here, source.name, fresh=not anew)
             if anew:
                 # A new list: what it lacks, the mirrors may still have.
-                if self._fleet.awaiting():
-                    self.everything()
-                    return
-                self.all_of(source)
+                self._queue_soon(None if self._fleet.awaiting() else source)
+                return
+            here = [source.host_key(key) for key in keys]
+            now = self._clock.seconds()
+            for key in here:
+                self.arrived.setdefault(key, now)
+            self._queue.add(here, source.name, fresh=True)
             self._fed()
 
         return listener

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ..cooperation import BUDGET
 from ..kube.objects import split_key
 from ..mirror.breaker import Breaker
 from ..mirror.ownership import refusal
@@ -14,6 +15,10 @@ from ..mirror.policy import Policy
 from ..mirror.states import SourceState
 from .host import Host
 from .sources import Source
+
+
+def _is_to_be_judged(source: Source) -> bool:
+    return source.synced and source.reviewed != source.services.epoch
 
 
 class Fleet:
@@ -29,6 +34,7 @@ class Fleet:
         self._clock = clock
         self._host = host
         self._policy = policy
+        self._review: Iterator[None] = iter(())  # of the list that is being judged
 
     def use(self, sources: Sequence[Source]) -> None:
         """These are the sources from now on, in this order."""
@@ -61,20 +67,34 @@ class Fleet:
                 self.breaker.settled(state.name, key)
 
     def review(self) -> bool:
-        """Judge the next list that has come, before anything is done about any of them.
+        """Go on to judge the lists that have come, before anything is done about any of them.
 
-        :return: whether there was one. It takes too long to judge two in one turn of the reactor.
+        :return: whether there was something to judge, and so may be more: it takes too long for
+            one turn of the reactor.
         """
-        for source in self.sources:
-            if source.synced and source.reviewed != source.services.epoch:
-                source.reviewed = source.services.epoch
-                self._review(source)
+        until = self._clock.seconds() + BUDGET
+        judged = False
+        for _ in self._review:
+            judged = True
+            if self._clock.seconds() >= until:
                 return True
-        return False
+        for source in self.sources:
+            if _is_to_be_judged(source):
+                self._review = self._judge(source)
+                return True
+        return judged
 
-    def _review(self, source: Source) -> None:
-        mirrors = self.mirrors_of(source)
-        missing = [key for key in mirrors if not self._wanted(key)]
+    def _judge(self, source: Source) -> Iterator[None]:
+        """A step for each mirror. If another list comes meanwhile, that one is judged instead."""
+        epoch = source.services.epoch
+        mirrors, missing = self.mirrors_of(source), []
+        for key in mirrors:
+            if not self._wanted(key):
+                missing.append(key)
+            yield
+            if source not in self.sources or source.services.epoch != epoch:
+                return
+        source.reviewed = epoch
         if self.breaker.listed(source.name, mirrors, missing, self._clock.seconds()):
             self.log.warn(
                 "the list of source {source} lacks {missing} of its {mirrors} mirrors:"
