@@ -9,26 +9,23 @@ browser.
 """
 
 import atexit
-import base64
-import csv
-import http.client
 import itertools
-import json
 import re
 import secrets
 import shutil
-import ssl
 import subprocess
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from servicereflector.testing import commandlines
 from servicereflector.testing.binaries import Binaries, BinariesMissing, find_binaries
 from servicereflector.testing.certificates import LIFETIME, Authority, write_private_key
+from servicereflector.testing.credentialfiles import Tokens, write_kubeconfig, write_tokens
+from servicereflector.testing.probing import answers, compact, verifying_opener
 from servicereflector.testing.processes import Process, free_port
 
 __all__ = ["ApiServer", "Binaries", "BinariesMissing", "StartFailed", "find_binaries"]
@@ -66,7 +63,7 @@ class ApiServer:
         service_cluster_ip_range: str = "10.0.0.0/24",
         authorization_mode: Literal["AlwaysAllow", "RBAC"] = "AlwaysAllow",
         with_controller_manager: bool = False,
-        tokens: Mapping[str, tuple[str, str, Sequence[str]]] | None = None,
+        tokens: Tokens | None = None,
         extra_flags: Sequence[str] = (),
         binaries: Binaries | None = None,
     ) -> None:
@@ -169,12 +166,7 @@ class ApiServer:
         A watch that begins earlier is answered with 410 once kube-apiserver has been restarted,
         whose cache reaches further back.
         """
-        request = urllib.request.Request(
-            f"{self._etcd_url}/v3/kv/compaction",
-            data=json.dumps({"revision": str(version), "physical": True}).encode(),
-        )
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30):
-            pass
+        compact(self._etcd_url, version)
 
     def client_certificate(
         self, user: str, groups: Sequence[str] = (), lifetime: timedelta = LIFETIME
@@ -191,15 +183,15 @@ class ApiServer:
         if authority is not None:
             self._server_authority = Authority.create(self.directory / "pki", authority)
             self.ca_file = self._server_authority.ca_file
-            self._opener = self._verifying_opener()
+            self._opener = verifying_opener(self.ca_file)
         for new, used in zip(self._server_authority.server(_NAMES), self._served, strict=True):
             new.replace(used)
 
-    def replace_tokens(self, tokens: Mapping[str, tuple[str, str, Sequence[str]]]) -> None:
+    def replace_tokens(self, tokens: Tokens) -> None:
         """These are the tokens, beside the admin's, once :meth:`restart_apiserver` was called."""
         admin = self._tokens[self.admin_token]
         self._tokens = {**tokens, self.admin_token: admin}
-        self._write_tokens()
+        write_tokens(self._token_file, self._tokens)
 
     def kubeconfig(
         self,
@@ -216,30 +208,8 @@ class ApiServer:
         """
         if path is None:
             path = self.directory / f"kubeconfig-{next(self._kubeconfigs)}"
-        authority = base64.b64encode(self.ca_file.read_bytes()).decode()
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "envtest",
-            "contexts": [{"name": "envtest", "context": {"cluster": "envtest", "user": "envtest"}}],
-            "clusters": [
-                {
-                    "name": "envtest",
-                    "cluster": {
-                        "server": server or self.url,
-                        "certificate-authority-data": authority,
-                    },
-                }
-            ],
-            "users": [
-                {"name": "envtest", "user": dict(user or {"token": token or self.admin_token})}
-            ],
-        }
-        # In one step: who reads it may do so at any time.
-        unfinished = path.with_name(f".{path.name}")
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(json.dumps(config))  # JSON is YAML
-        unfinished.replace(path)
+        user = user or {"token": token or self.admin_token}
+        write_kubeconfig(path, server or self.url, self.ca_file.read_bytes(), user)
         return path
 
     def _prepare(self) -> None:
@@ -250,90 +220,45 @@ class ApiServer:
         self.url = f"https://127.0.0.1:{port}"
         self._server_authority = Authority.create(directory / "pki", "envtest-server-ca")
         self.ca_file = self._server_authority.ca_file
-        certificate, key = self._served = self._server_authority.server(_NAMES)
+        self._served = self._server_authority.server(_NAMES)
         self._client_authority = Authority.create(directory / "pki", "envtest-client-ca")
         service_account_key = directory / "pki" / "service-accounts.key"
         write_private_key(service_account_key)
         self._token_file = directory / "tokens.csv"
-        self._write_tokens()
-        self._opener = self._verifying_opener()
-        self._add("etcd", self._binaries.etcd, self._etcd_flags())
-        self._add(
-            "kube-apiserver",
-            self._binaries.kube_apiserver,
-            [
-                f"--etcd-servers={self._etcd_url}",
-                f"--secure-port={port}",
-                "--bind-address=127.0.0.1",
-                "--advertise-address=127.0.0.1",
-                f"--cert-dir={directory}",
-                f"--tls-cert-file={certificate}",
-                f"--tls-private-key-file={key}",
-                f"--client-ca-file={self._client_authority.ca_file}",
-                f"--token-auth-file={self._token_file}",
-                f"--authorization-mode={self._authorization_mode}",
-                f"--service-cluster-ip-range={self._service_cluster_ip_range}",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                f"--service-account-key-file={service_account_key}",
-                f"--service-account-signing-key-file={service_account_key}",
-                # 127.0.0.1 is no valid endpoint address of the Service "kubernetes".
-                "--endpoint-reconciler-type=none",
-                # Pods are to be had without a service account's token being made first.
-                "--disable-admission-plugins=ServiceAccount",
-                *self._extra_flags,
-            ],
+        write_tokens(self._token_file, self._tokens)
+        self._opener = verifying_opener(self.ca_file)
+        binaries = self._binaries
+        self._add("etcd", commandlines.etcd(binaries.etcd, directory, self._etcd_url))
+        told = commandlines.Apiserver(
+            etcd_url=self._etcd_url,
+            port=port,
+            directory=directory,
+            certificate=self._served,
+            client_ca=self._client_authority.ca_file,
+            token_file=self._token_file,
+            service_account_key=service_account_key,
+            authorization_mode=self._authorization_mode,
+            service_cluster_ip_range=self._service_cluster_ip_range,
+            more=self._extra_flags,
         )
-        if self._binaries.kube_controller_manager is not None and self._with_controller_manager:
-            flags = [
-                f"--kubeconfig={self.kubeconfig(directory / 'controller-manager.kubeconfig')}",
-                f"--service-account-private-key-file={service_account_key}",
-                f"--root-ca-file={self.ca_file}",
-                f"--cert-dir={directory}",
-                "--leader-elect=false",
-                "--bind-address=127.0.0.1",
-                "--secure-port=0",
-            ]
-            if self._minor() < 24:  # an insecure port by default until 1.21, no such flag from 1.24
-                flags.append("--port=0")
-            self._add("kube-controller-manager", self._binaries.kube_controller_manager, flags)
-
-    def _write_tokens(self) -> None:
-        self._token_file.touch(mode=0o600)
-        with self._token_file.open("w", newline="") as stream:
-            rows = csv.writer(stream)
-            for token, (user, uid, groups) in self._tokens.items():
-                rows.writerow([token, user, uid, ",".join(groups)])
-
-    def _verifying_opener(self) -> urllib.request.OpenerDirector:
-        return urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),
-            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self.ca_file)),
-        )
-
-    def _etcd_flags(self) -> list[str]:
-        peer = f"http://127.0.0.1:{free_port()}"
-        flags = [
-            "--name=envtest",
-            f"--data-dir={self.directory / 'etcd'}",
-            f"--listen-client-urls={self._etcd_url}",
-            f"--advertise-client-urls={self._etcd_url}",
-            f"--listen-peer-urls={peer}",
-            f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=envtest={peer}",
-        ]
-        known = subprocess.run(
-            [self._binaries.etcd, "--help"], check=False, capture_output=True, text=True
-        )
-        if "--unsafe-no-fsync" in known.stdout + known.stderr:
-            flags.append("--unsafe-no-fsync")  # what was written outlives kill -9 all the same
-        return flags
+        self._add("kube-apiserver", told.command(binaries.kube_apiserver))
+        if binaries.kube_controller_manager is not None and self._with_controller_manager:
+            command = commandlines.controller_manager(
+                binaries.kube_controller_manager,
+                directory,
+                kubeconfig=self.kubeconfig(directory / "controller-manager.kubeconfig"),
+                root_ca=self.ca_file,
+                service_account_key=service_account_key,
+                minor=self._minor(),
+            )
+            self._add("kube-controller-manager", command)
 
     def _minor(self) -> int:
         match = re.match(r"v1\.(\d+)", self.version())
         return int(match[1]) if match else 99
 
-    def _add(self, name: str, program: Path, flags: Sequence[str]) -> None:
-        self._processes[name] = Process([str(program), *flags], self.directory, f"{name}.log")
+    def _add(self, name: str, command: list[str]) -> None:
+        self._processes[name] = Process(command, self.directory, f"{name}.log")
 
     def _start(self, name: str, ready: Callable[[], bool]) -> None:
         self._processes[name].kill()
@@ -364,9 +289,4 @@ class ApiServer:
         return self._answers(self.url + "/api/v1/namespaces/default/serviceaccounts/default")
 
     def _answers(self, url: str) -> bool:
-        headers = {"Authorization": f"Bearer {self.admin_token}", "User-Agent": "envtest"}
-        try:
-            with self._opener.open(urllib.request.Request(url, headers=headers), timeout=5):
-                return True
-        except (OSError, http.client.HTTPException):  # no or half an answer, or an HTTPError
-            return False
+        return answers(self._opener, url, self.admin_token)
