@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import orjson
@@ -297,3 +298,14 @@ def test_malformed_subsets_are_left_out(subsets: object) -> None:
     """Whatever they are, without an exception, and what is made of them is well formed."""
     endpoints = flatten(subsets)
     assert flatten(pack(endpoints)) == endpoints
+
+
+def test_a_body_takes_the_memory_that_it_needs() -> None:
+    document = {"metadata": {"namespace": "shop", "name": "web", "resourceVersion": "7"}}
+    tracemalloc.start()
+    try:
+        kept = [record_of(SERVICES, document).body for _ in range(100)]
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert taken / len(kept) < len(kept[0]) + 100

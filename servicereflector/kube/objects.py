@@ -140,7 +140,8 @@ def record_of(resource: Resource, document: object) -> Record:
     source = annotations.get(SOURCE, "") if annotations.get(REFLECTED) == "true" else None
     labels = _texts(metadata, "labels")
     try:
-        body = orjson.dumps(document)
+        # A copy: orjson's own bytes hold on to a buffer of 4 KB and more, whatever they need.
+        body = bytes(memoryview(orjson.dumps(document)))
     except orjson.JSONEncodeError as error:
         raise BadObject(f"{resource.kind} {name[:80]!r} cannot be kept: {error}") from None
     return Record(
