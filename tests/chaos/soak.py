@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from e2e.clusters import RunningProgram
+from e2e.clusters import RunningProgram, eventually
 
 from servicereflector.flagtable import FLAGS
 from servicereflector.testing.binaries import BinariesMissing, find_binaries
@@ -25,8 +25,10 @@ from servicereflector.testing.binaries import BinariesMissing, find_binaries
 from .cases import CASES, Case
 from .limits import descriptors, resident
 from .running import Row, line, run, total
+from .servers import host_user
 from .slope import slope
 from .world import World, world
+from .writers import Ending, audit_flags, lines
 
 ELECTION = "reflector.leader-elect"
 
@@ -92,8 +94,11 @@ class Samples(threading.Thread):
         return told
 
 
-def faults(replicas: int) -> Callable[[random.Random, int], Case]:
-    """Which fault comes next."""
+def faults(replicas: int, endings: list[Ending]) -> Callable[[random.Random, int], Case]:
+    """Which fault comes next.
+
+    :param endings: gets those of replicas.
+    """
     cases = [
         case
         for case in CASES
@@ -103,30 +108,37 @@ def faults(replicas: int) -> Callable[[random.Random, int], Case]:
 
     def choose(rng: random.Random, number: int) -> Case:
         if replicas > 1 and number % 2:
-            return _replica(number // 2 % replicas, ask=number // 2 // replicas % 2 == 1)
+            return _replica(number // 2 % replicas, number // 2 // replicas % 2 == 1, endings)
         return replace(rng.choice(cases), bound=_BOUND)
 
     return choose
 
 
-def _replica(number: int, *, ask: bool) -> Case:
-    """One of several Reflectors ends: at once, or when it is asked to."""
+def _replica(number: int, asked: bool, endings: list[Ending]) -> Case:
+    """One of several Reflectors ends, at once or when it is asked to, until another leads."""
 
     def begin(world: World) -> Callable[[], None]:
         program = world.reflectors[number]
-        if ask:
+        others = [other for other in world.reflectors if other is not program]
+        endings.append(Ending(host_user(number), time.time(), asked))
+        if asked:
             program.terminate()
         else:
             program.kill()
 
         def end() -> None:
+            eventually(others[0].log, lambda: any(map(_leads, others)), _BOUND)
             program.kill()
             program.start()
 
         return end
 
-    kind = "replica asked to end" if ask else "replica killed"
+    kind = "replica asked to end" if asked else "replica killed"
     return Case(kind, f"reflector {number}", begin, apart=False, bound=_BOUND)
+
+
+def _leads(program: RunningProgram) -> bool:
+    return program.metric('leader_election_master_status{name="service-reflector"}') == 1
 
 
 def soak(directory: Path, minutes: float, seed: int, replicas: int) -> list[Row]:
@@ -135,10 +147,13 @@ def soak(directory: Path, minutes: float, seed: int, replicas: int) -> list[Row]
     :raises AssertionError: something was not as it should be.
     """
     rng = random.Random(seed)
-    choose = faults(replicas)
+    endings: list[Ending] = []
+    choose = faults(replicas, endings)
     flags = [f"--{ELECTION}"] if replicas > 1 else []
     rows: list[Row] = []
-    with world(directory, find_binaries(), reflectors=replicas, flags=flags) as made:
+    audit_log = directory / "audit.log"
+    audit = audit_flags(directory, audit_log) if replicas > 1 else []
+    with world(directory, find_binaries(), reflectors=replicas, flags=flags, audit=audit) as made:
         programs = {f"reflector {i}": program for i, program in enumerate(made.reflectors)}
         samples = Samples({"emitter": made.emitter, **programs})
         samples.start()
@@ -152,6 +167,9 @@ def soak(directory: Path, minutes: float, seed: int, replicas: int) -> list[Row]
             samples.stop()
             for told in samples.lines():
                 _say(told)
+    if replicas > 1:
+        for told in lines(audit_log, [*map(host_user, range(replicas))], endings):
+            _say(told)
     return rows
 
 
