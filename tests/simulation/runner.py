@@ -48,9 +48,9 @@ def bound(timing: Timing) -> float:
 
     What hangs is noticed after ``idle`` or, a list, after 60 s; then it is tried again within the
     backoff's 30 s, or a Retry-After, here 20 at most; a list that is older than what was seen is
-    believed after ``patience``. That twice: an Emitter's own informer, then those of its clients. Then a key's next attempt, at most 60 s later, a write that never showed
-    up (5), a source that is waited for (10), slices that are asked for again (60), and held
-    deletions.
+    believed after ``patience``. That twice: an Emitter's own informer, then those of its clients.
+    Then a key's next attempt, at most 60 s later, a write that never showed up (5), a source that
+    is waited for (10), slices that are asked for again (60), and held deletions.
     """
     recovery = max(timing.idle, 60.0) + 30.0 + 20.0 + timing.patience
     return 2 * recovery + 60.0 + 5.0 + 10.0 + 60.0 + LIMITS.hold
