@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from .clusters import Cluster, RunningProgram, eventually
+from .clusters import Cluster, RunningProgram, eventually, run_emitter, run_reflector
 
 KEYS = [f"shop/kept-{i}" for i in range(8)]
 
@@ -143,4 +144,23 @@ def test_nothing_is_deleted_while_the_source_is_away(world: World) -> None:
     assert world.uids() == before
     world.start("emitter")
     world.wait_for(world.change_everything(), "the source's return")
+    assert world.uids() == before
+
+
+def test_nothing_on_disk_is_needed(
+    world: World, directory: Path, tmp_path: Path, programs: list[RunningProgram]
+) -> None:
+    """All that either role writes is its log and the socket that a flag names. Others that begin
+    in an empty directory, HOME and all, go on from what the clusters hold."""
+    before = world.uids()
+    world.kill("emitter")
+    world.kill("reflector")
+    left = {path.name for path in directory.rglob("*")}
+    assert left == {f"{who}.{what}" for who in ("emitter", "reflector") for what in ("log", "sock")}
+    wanted = world.change_everything()
+    emitter, url = run_emitter(tmp_path / "emitter", world.east)
+    reflector = run_reflector(tmp_path / "reflector", world.west, f"--source-api=east={url}")
+    programs += [emitter, reflector]
+    world.reflector = reflector
+    world.wait_for(wanted, "a start from nothing")
     assert world.uids() == before
