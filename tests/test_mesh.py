@@ -226,6 +226,20 @@ def test_a_conflict_is_told_once_beside_the_object_in_the_way(mesh: Mesh) -> Non
     assert state(west, "east") is State.MIRRORED
 
 
+def test_a_conflict_ends_with_the_export_that_a_new_list_lacks(mesh: Mesh) -> None:
+    """There is no mirror by which the name would be looked at."""
+    east, west = pair(mesh)
+    west.cluster.put(SERVICES, service(KEY))
+    export(east)
+    mesh.advance(20)
+    assert state(west, "east") is State.CONFLICT
+    east.stop()
+    east.cluster.delete(SERVICES, KEY)
+    east.start()
+    mesh.advance(60)
+    assert state(west, "east") is None
+
+
 def test_strange_endpoints_keep_their_service_from_being_deleted(mesh: Mesh) -> None:
     """The API server would delete them with it."""
     east, west = pair(mesh)

@@ -160,7 +160,9 @@ class Feed:
         def listener(keys: tuple[str, ...]) -> None:
             anew = self._is_anew(store)
             if anew:
-                # A new list: what it lacks, the mirrors may still have.
+                # A new list: what it lacks, the mirrors may still have, or only the status tells.
+                gone = [source.host_key(key) for key in keys if source.services.get(key) is None]
+                self._queue.add(gone, source.name)
                 self._queue_soon(None if self._fleet.awaiting() else source)
                 return
             here = [source.host_key(key) for key in keys]
