@@ -84,6 +84,10 @@ class Truth:
                 for key in lacking:
                     self._held[host.name, node.name, key] = self._now() + self._limits.hold
 
+    def meddled(self, host: Node) -> None:
+        """Somebody has a hand in its mirrors: how many the list lacks of how many is not known."""
+        self._held = {held: until for held, until in self._held.items() if held[0] != host.name}
+
     def justifies(self, host: Node, key: str, source: str) -> bool:
         node = self._nodes.get(source)
         if node is None or node.number not in host.sources:

@@ -273,6 +273,7 @@ class Run:
         there = node.cluster.get(SERVICES, key)
         if there is not None and is_ours(there):
             node.cluster.delete(SERVICES, key)
+            self.truth.meddled(node)
         self._put(node, key, much)
         self.promises.expect(node, key)
         self.promises.forget_name(node, key)
@@ -286,6 +287,7 @@ class Run:
         if there is None or not is_ours(there):
             return
         self.promises.forget_name(node, key)
+        self.truth.meddled(node)
         if how % 4 == 0:
             node.cluster.delete(resource, key)
             return
