@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from dataclasses import dataclass
 
 from . import garbage
@@ -23,9 +22,6 @@ from .faults import (
 )
 from .proxy import Answer, BlackHole, Fault, HalfOpen, Refuse, Reset, Throttle
 from .world import API_TO_EMITTER, API_TO_REFLECTOR, EMITTER_TO_REFLECTOR, HOST
-
-#: Pairs of processes that are killed together are drawn from this seed.
-SEED = 20261123
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +87,6 @@ def _mirrors_wait(names: tuple[str, ...]) -> bool:
     return any(name == "reflector" or name.startswith("host") for name in names)
 
 
-def _pairs() -> list[tuple[str, ...]]:
-    others = [pair for pair in itertools.combinations(PROCESSES, 2) if pair != _CHEAPEST]
-    return [_CHEAPEST, *random.Random(SEED).sample(others, 7)]
-
-
 CASES = [
     *(
         # tests/e2e/test_restarts.py kills each of them in every run.
@@ -110,7 +101,7 @@ CASES = [
             quick=pair == _CHEAPEST,
             apart=not _mirrors_wait(pair),
         )
-        for pair in _pairs()
+        for pair in itertools.combinations(PROCESSES, 2)
     ),
     *(
         Case(kind, link, between(link, fault), quick=link == quick, apart=link != HOST)
