@@ -1,13 +1,14 @@
 """How etcd and the servers of Kubernetes are told what tests need of them."""
 
+import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from servicereflector.testing.processes import free_port
 
-__all__ = ["Apiserver", "controller_manager", "etcd"]
+__all__ = ["Apiserver", "audit", "controller_manager", "etcd"]
 
 
 def etcd(program: Path, directory: Path, url: str) -> list[str]:
@@ -29,6 +30,17 @@ def etcd(program: Path, directory: Path, url: str) -> list[str]:
     if "--unsafe-no-fsync" in known.stdout + known.stderr:
         flags.append("--unsafe-no-fsync")  # what was written outlives kill -9 all the same
     return [str(program), *flags]
+
+
+def audit(directory: Path, log: Path, policy: Mapping[str, object]) -> list[str]:
+    """The flags by which kube-apiserver logs what it is asked.
+
+    :param directory: where the policy is written.
+    :param policy: a Policy of audit.k8s.io/v1.
+    """
+    file = directory / "audit-policy.json"
+    file.write_text(json.dumps(policy))
+    return [f"--audit-policy-file={file}", f"--audit-log-path={log}"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,11 +51,13 @@ class ApiServer:
     :ivar ca_file: PEM, what the server's certificate is to be verified with.
     :ivar admin_token: A bearer token of the group system:masters.
     :ivar directory: All of the cluster's files, removed by :meth:`stop`; ``*.log`` among them.
+    :ivar audit_log: Where `audit` was given, what was asked of the server: a JSON document a line.
     """
 
     url: str
     ca_file: Path
     directory: Path
+    audit_log: Path
 
     def __init__(
         self,
@@ -64,12 +66,14 @@ class ApiServer:
         authorization_mode: Literal["AlwaysAllow", "RBAC"] = "AlwaysAllow",
         with_controller_manager: bool = False,
         tokens: Tokens | None = None,
+        audit: Mapping[str, object] | None = None,
         extra_flags: Sequence[str] = (),
         binaries: Binaries | None = None,
     ) -> None:
         """Start nothing yet.
 
         :param tokens: Further bearer tokens: to each its user, uid and groups.
+        :param audit: A Policy of audit.k8s.io/v1: what is logged of the requests.
         :param extra_flags: Added to kube-apiserver's, after them.
         :raise BinariesMissing: As :func:`find_binaries`, which is asked unless `binaries` is given.
         """
@@ -87,6 +91,7 @@ class ApiServer:
         self._service_cluster_ip_range = service_cluster_ip_range
         self._authorization_mode = authorization_mode
         self._with_controller_manager = with_controller_manager
+        self._audit = audit
         self._extra_flags = extra_flags
         self._processes: dict[str, Process] = {}
         self._kubeconfigs = itertools.count(1)
@@ -229,6 +234,8 @@ class ApiServer:
         self._opener = verifying_opener(self.ca_file)
         binaries = self._binaries
         self._add("etcd", commandlines.etcd(binaries.etcd, directory, self._etcd_url))
+        self.audit_log = directory / "audit.log"
+        audit = commandlines.audit(directory, self.audit_log, self._audit) if self._audit else ()
         told = commandlines.Apiserver(
             etcd_url=self._etcd_url,
             port=port,
@@ -239,7 +246,7 @@ class ApiServer:
             service_account_key=service_account_key,
             authorization_mode=self._authorization_mode,
             service_cluster_ip_range=self._service_cluster_ip_range,
-            more=self._extra_flags,
+            more=(*audit, *self._extra_flags),
         )
         self._add("kube-apiserver", told.command(binaries.kube_apiserver))
         if binaries.kube_controller_manager is not None and self._with_controller_manager:

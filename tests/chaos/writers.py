@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from servicereflector.testing import commandlines
+
 LEASES = "leases"
 
 _POLICY = {
@@ -32,9 +34,7 @@ _POLICY = {
 
 def audit_flags(directory: Path, log: Path) -> list[str]:
     """Have kube-apiserver log who writes mirrors and Leases."""
-    policy = directory / "audit-policy.json"
-    policy.write_text(json.dumps(_POLICY))
-    return [f"--audit-policy-file={policy}", f"--audit-log-path={log}"]
+    return commandlines.audit(directory, log, _POLICY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,166 +1,114 @@
-"""The program under exactly the role that the manifest gives it, the RBAC authorizer on."""
+"""The program under exactly what each manifest allows it, the RBAC authorizer on.
+
+Each manifest's program makes a tour of all that it does. The API server's audit log tells then that
+nothing was refused, so what is allowed is enough, and that every verb was made use of, so that there
+is nothing to take away.
+"""
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
+from rights import audit_policy, documents, granted
+from versions import minor_version
 
 from servicereflector.testing.binaries import Binaries
+from servicereflector.testing.certificates import Authority
 from servicereflector.testing.envtest import ApiServer
 from servicereflector.testing.processes import free_port
 
-from .clusters import Cluster, RunningProgram, eventually, hurried
+from .clusters import Cluster, RunningProgram
+from .installs import ACCOUNTS, INSTALLS, groups, installed
+from .tour import Stage, Tour, see_what_is_emitted
 
-MANIFESTS = Path(__file__).parents[2] / "manifests"
-TOKEN = "the-service-accounts-token"
-ACCOUNT = (
-    "system:serviceaccount:default:service-reflector",
-    "uid",
-    ("system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"),
-)
+#: Of what is granted this cannot be made use of here: 1.20 serves no discovery.k8s.io/v1. That all
+#: of it is used, tests/test_role_slices.py shows by what the embedded cluster is asked.
+UNSERVED = ("discovery.k8s.io",) if minor_version() < 21 else ()
+
+#: For what the tour could not wait for.
+HURRIED = {
+    "flags__SHORTEST_PERIOD": 0.1,
+    "reflector__comparison__CONFIRM": 0.3,
+    "reflector__comparison__INTERVAL": 0.1,
+    "reflector__correlation__REPEAT_EVERY": 0.2,
+}
 
 
 @pytest.fixture(scope="module")
 def guarded(envtest_binaries: Binaries) -> Iterator[Cluster]:
-    """A cluster with RBAC, and in it the manifest's role for a token."""
+    """A cluster with RBAC, a token for each manifest's account, and a log of what those ask."""
+    accounts = dict(ACCOUNTS)
     server = ApiServer(
         service_cluster_ip_range="10.3.0.0/16",
         authorization_mode="RBAC",
-        tokens={TOKEN: ACCOUNT},
+        tokens={token: (user, token, groups(user)) for token, user in accounts.items()},
+        audit=audit_policy(accounts.values()),
         binaries=envtest_binaries,
     )
     with server:
-        cluster = Cluster(server)
-        apply_roles(cluster, "service-reflector.yaml")
-        yield cluster
+        yield Cluster(server)
 
 
-def apply_roles(cluster: Cluster, manifest: str) -> None:
-    text = (MANIFESTS / manifest).read_text()
-    documents: list[dict[str, Any]] = list(yaml.safe_load_all(text))
-    for kind, path in (
-        ("ClusterRole", "clusterroles"),
-        ("ClusterRoleBinding", "clusterrolebindings"),
-        ("Role", "namespaces/default/roles"),
-        ("RoleBinding", "namespaces/default/rolebindings"),
-    ):
-        for document in documents:
-            if document["kind"] == kind:
-                cluster.must("POST", f"/apis/rbac.authorization.k8s.io/v1/{path}", document)
+@pytest.fixture
+def source_dir(emitter: tuple[RunningProgram, str], tmp_path: Path) -> Path:
+    """What is mounted as /sources: east's Emitter."""
+    found = tmp_path / "sources"
+    found.mkdir()
+    (found / "east").write_text(emitter[1])
+    return found
 
 
-def test_the_role_is_enough_for_both_roles_of_the_program(
+@pytest.mark.parametrize("manifest", INSTALLS)
+def test_what_a_manifest_allows_is_enough_and_all_of_it_is_used(
     guarded: Cluster,
     emitter: tuple[RunningProgram, str],
     east: Cluster,
-    directory: Path,
-    programs: list[RunningProgram],
+    source_dir: Path,
+    tmp_path: Path,
+    manifest: str,
 ) -> None:
-    """Namespace, Service and Endpoints are created, updated and deleted, a conflict is told, told
-    again when it happens again, the Lease is taken and renewed, and the Emitter serves; not one
-    request is refused."""
-    port = free_port()
-    program = RunningProgram(
-        directory,
-        "guarded",
-        f"--kubeconfig={guarded.server.kubeconfig(token=TOKEN)}",
-        f"--source-api=east={emitter[1]}",
-        "--emitter.secure-port=0",
-        "--emitter.insecure-bind-address=127.0.0.1",
-        f"--emitter.insecure-port={port}",
-        "--reflector.leader-elect",
-        "--reflector.leader-elect-retry-period=1s",
-        command=hurried(reflector__correlation__REPEAT_EVERY=0.2),
-    )
-    programs.append(program)
-    program.wait_until_ready()
-    guarded.create("services", "default/taken", spec={"ports": [{"port": 1}]})
-    east.export("default/taken", "10.9.0.1")
-    east.namespace("shop")
-    east.export("shop/cart", "10.9.0.1")
-    eventually("created", lambda: guarded.ips("shop/cart") == ["10.9.0.1"])
-    east.set_ips("shop/cart", "10.9.0.2")
-    east.change("services", "shop/cart", lambda s: s["spec"].update(ports=[{"port": 81}]))
-    eventually("Endpoints updated", lambda: guarded.ips("shop/cart") == ["10.9.0.2"])
-
-    def port_81() -> bool:
-        mirror = guarded.get("services", "shop/cart")
-        return mirror is not None and mirror["spec"]["ports"][0]["port"] == 81
-
-    eventually("Service updated", port_81)
-    east.delete("services", "shop/cart")
-    eventually("deleted", lambda: guarded.get("services", "shop/cart") is None)
-    eventually("an Event", lambda: guarded.events("default", "Conflict"))
-
-    def told_again() -> bool:
-        east.delete("services", "default/taken")
-        eventually("no conflict", lambda: program.mirrored("east", "Conflict") == 0)
-        east.export("default/taken", "10.9.0.1")
-        eventually("a conflict", lambda: program.mirrored("east", "Conflict") == 1)
-        return guarded.events("default", "Conflict")[0]["count"] > 1
-
-    eventually(program.log, told_again)
-    assert len(guarded.events("default", "Conflict")) == 1
-    assert program.metric("service_reflector_reconcile_errors_total") == 0
-    renewed = renew_time(guarded)
-    eventually("a renewal", lambda: renew_time(guarded) > renewed)
-    assert "orbidden" not in program.log()
-
-
-def renew_time(cluster: Cluster) -> str:
-    path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/service-reflector"
-    time: str = cluster.must("GET", path)["spec"]["renewTime"]
-    return time
-
-
-@pytest.mark.parametrize("verb", ["get", "list", "watch", "create", "update", "delete"])
-def test_the_role_lets_the_program_keep_endpointslices(guarded: Cluster, verb: str) -> None:
-    """The authorizer says so also where the server is too old to serve them."""
-    name, _, groups = ACCOUNT
-    attributes = {
-        "group": "discovery.k8s.io",
-        "resource": "endpointslices",
-        "verb": verb,
-        "namespace": "shop",
-    }
-    review = {"spec": {"user": name, "groups": groups, "resourceAttributes": attributes}}
-    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-    assert guarded.must("POST", path, review)["status"]["allowed"]
-
-
-def test_namespaces_are_deleted_with_a_role_of_its_own(
-    guarded: Cluster, east: Cluster, emitter: tuple[RunningProgram, str], tmp_path: Path
-) -> None:
-    """Without it the log says what is missing. Looked at more often than a test could wait for."""
-    east.namespace("unused")
-    east.export("unused/cart", "10.9.0.1")
-    program = RunningProgram(
-        tmp_path,
-        "deleting",
-        f"--kubeconfig={guarded.server.kubeconfig(token=TOKEN)}",
-        f"--source-api=unused={emitter[1]}",
-        "--emitter=false",
-        "--reflector.namespaces=unused",
-        "--reflector.delete-namespaces",
-        command=hurried(reflector__namespaces__LOOK_EVERY=0.2, reflector__namespaces__GRACE=1.0),
-    )
-    try:
-        eventually(program.log, lambda: guarded.ips("unused/cart"))
-        east.delete("services", "unused/cart")
-        eventually(
-            "what is missing",
-            lambda: "see manifests/delete-namespaces.yaml" in program.log(),
+    name = manifest.removesuffix(".yaml")
+    alone = manifest == "one-namespace.yaml"
+    stage = Stage(east, guarded, *(("shop", "shop") if alone else (f"{name}-here", f"{name}-new")))
+    stage.prepare(emitter[1])
+    pair = Authority.create(tmp_path, "emitter").server(("127.0.0.1",))
+    with installed(guarded, manifest) as install:
+        port = free_port()
+        secure = not install.has("--emitter.insecure-port", "8080")
+        emits = not install.has("--emitter", "false")
+        program = install.program(
+            tmp_path,
+            {
+                "--reflector.source-dir": str(source_dir),
+                "--emitter.cert-dir": str(tmp_path),
+                "--emitter.tls-cert-file": str(pair[0]),
+                "--emitter.tls-private-key-file": str(pair[1]),
+                "--emitter.secure-port": str(port if secure else free_port()),
+                "--emitter.insecure-port": str(0 if secure else port),
+            },
+            "--reflector.compare-period=300ms",
+            "--reflector.leader-elect-lease-duration=3s",
+            "--reflector.leader-elect-renew-deadline=2s",
+            "--reflector.leader-elect-retry-period=500ms",
+            f"--reflector.leader-elect-resource-namespace={install.namespace}",
+            f"--reflector.namespaces={stage.here},{stage.created}",
+            **HURRIED,
         )
-        path = "/api/v1/namespaces/unused"
-        assert "deletionTimestamp" not in guarded.must("GET", path)["metadata"]
-        apply_roles(guarded, "delete-namespaces.yaml")
-        eventually(
-            program.log,
-            lambda: "deletionTimestamp" in guarded.must("GET", path)["metadata"],
-        )
-    finally:
-        program.kill()
+        try:
+            program.wait_until_ready()
+            if not install.has("--reflector", "false"):
+                Tour(stage, program).go()
+            if emits:
+                tls = ssl.create_default_context(cafile=str(tmp_path / "emitter.crt"))
+                url = f"{'https' if secure else 'http'}://127.0.0.1:{port}"
+                see_what_is_emitted(url, stage, tls)
+            assert "orbidden" not in program.log()
+        finally:
+            program.kill()
+        used, refused = install.asked()
+        assert refused == []
+        usable = {r for r in granted(documents(manifest)) if r.group not in UNSERVED}
+        assert usable - used == set(), "granted, and never made use of"
