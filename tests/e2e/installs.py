@@ -12,9 +12,6 @@ from .clusters import Cluster, RunningProgram, eventually, hurried
 
 INSTALLS = ("service-reflector.yaml", "emitter.yaml", "reflector.yaml", "one-namespace.yaml")
 
-#: Those that add something to an install.
-ADDITIONS = ("delete-namespaces.yaml",)
-
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _COLLECTIONS = {
     "ClusterRole": f"{_RBAC}/clusterroles",
@@ -22,6 +19,13 @@ _COLLECTIONS = {
     "Role": f"{_RBAC}/namespaces/{{}}/roles",
     "RoleBinding": f"{_RBAC}/namespaces/{{}}/rolebindings",
 }
+
+#: For programs that are killed: the next one is not to wait for long.
+_QUICK_ELECTION = (
+    "--reflector.leader-elect-lease-duration=3s",
+    "--reflector.leader-elect-renew-deadline=2s",
+    "--reflector.leader-elect-retry-period=500ms",
+)
 
 #: By its token the account of each install.
 ACCOUNTS = {f"token-of-{name}": account_of(documents(name)) for name in INSTALLS}
@@ -51,7 +55,7 @@ class Install:
         self.namespace = deployment["metadata"]["namespace"]
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         self._flags = dict(argument.partition("=")[::2] for argument in container["args"])
-        self._begun = len(self._log())
+        self._begun = 0
 
     def _log(self) -> list[str]:
         log = self._cluster.server.audit_log
@@ -77,34 +81,49 @@ class Install:
             "guarded",
             f"--kubeconfig={kubeconfig}",
             *arguments,
+            *_QUICK_ELECTION,
+            f"--reflector.leader-elect-resource-namespace={self.namespace}",
             *more,
             command=hurried(**constants),
         )
 
+    def forget(self) -> None:
+        """What has been asked so far."""
+        self._begun = len(self._log())
+
     def asked(self) -> Asked:
-        """What its program has asked for since the roles hold."""
+        """What its program has asked for since."""
         return asked(self._log()[self._begun :], self.user)
 
 
 @contextmanager
-def installed(cluster: Cluster, manifest: str, *additions: str) -> Iterator[Install]:
+def installed(cluster: Cluster, manifest: str) -> Iterator[Install]:
     """The manifest's roles, from when they hold until they are removed."""
-    found = [document for name in (manifest, *additions) for document in documents(name)]
-    for kind, path in _COLLECTIONS.items():
-        for document in of_kind(found, kind):
-            namespace = document["metadata"].get("namespace")
-            cluster.must("POST", path.format(namespace), document)
     install = Install(cluster, manifest)
-    for right in granted(found):
-        eventually(f"{right} holds", lambda r=right: may(cluster, install, r))  # type: ignore[misc]
-    yield install
-    for kind, path in _COLLECTIONS.items():
-        for document in of_kind(found, kind):
-            namespace = document["metadata"].get("namespace")
-            cluster.must("DELETE", f"{path.format(namespace)}/{document['metadata']['name']}")
+    with added(cluster, install, manifest):
+        yield install
     # Nobody else is to wait for it.
     leases = f"/apis/coordination.k8s.io/v1/namespaces/{install.namespace}/leases"
     cluster.call("DELETE", f"{leases}/service-reflector")
+
+
+@contextmanager
+def added(cluster: Cluster, install: Install, manifest: str) -> Iterator[None]:
+    """The roles of a manifest, for the account of an install; what was asked is forgotten."""
+    found = documents(manifest)
+    paths = [
+        (path.format(document["metadata"].get("namespace")), document)
+        for kind, path in _COLLECTIONS.items()
+        for document in of_kind(found, kind)
+    ]
+    for path, document in paths:
+        cluster.must("POST", path, document)
+    for right in granted(found):
+        eventually(f"{right} holds", lambda r=right: may(cluster, install, r))  # type: ignore[misc]
+    install.forget()
+    yield
+    for path, document in paths:
+        cluster.must("DELETE", f"{path}/{document['metadata']['name']}")
 
 
 def may(cluster: Cluster, install: Install, right: Right) -> bool:
