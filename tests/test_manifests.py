@@ -1,47 +1,70 @@
-"""The manifest: a real API server takes every field of it, and its parts fit together."""
+"""The manifests: a real API server takes every field of them, and their parts fit together."""
 
 from __future__ import annotations
 
+import copy
 import json
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from podsecurity import violations
+from rights import MANIFESTS, documents, of_kind
 
 from servicereflector.flagtable import FLAGS
 from servicereflector.testing.envtest import ApiServer, Binaries
 
-MANIFEST = Path(__file__).parent.parent / "manifests" / "service-reflector.yaml"
-DOCUMENTS: list[dict[str, Any]] = list(yaml.safe_load_all(MANIFEST.read_text()))
-BY_KIND = {document["kind"]: document for document in DOCUMENTS}
-DELETING: list[dict[str, Any]] = list(
-    yaml.safe_load_all(MANIFEST.with_name("delete-namespaces.yaml").read_text())
-)
-POD = BY_KIND["Deployment"]["spec"]["template"]
-(CONTAINER,) = POD["spec"]["containers"]
+INSTALLS = ("service-reflector.yaml", "emitter.yaml", "reflector.yaml", "one-namespace.yaml")
+ALL = {path.name: documents(path.name) for path in sorted(MANIFESTS.glob("*.yaml"))}
 
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 COLLECTIONS = {
     "Namespace": "/api/v1/namespaces",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "Service": "/api/v1/namespaces/{namespace}/services",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
-    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
-    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
-    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
-    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
+    "Role": f"{_RBAC}/namespaces/{{namespace}}/roles",
+    "RoleBinding": f"{_RBAC}/namespaces/{{namespace}}/rolebindings",
+    "ClusterRole": f"{_RBAC}/clusterroles",
+    "ClusterRoleBinding": f"{_RBAC}/clusterrolebindings",
 }
+
+
+class Install:
+    """The parts of a manifest that runs the program."""
+
+    def __init__(self, name: str) -> None:
+        self.documents = ALL[name]
+        (self.account,) = of_kind(self.documents, "ServiceAccount")
+        (self.deployment,) = of_kind(self.documents, "Deployment")
+        (self.service,) = of_kind(self.documents, "Service")
+        self.pod = self.deployment["spec"]["template"]
+        (self.container,) = self.pod["spec"]["containers"]
+        self.flags = dict(argument.partition("=")[::2] for argument in self.container["args"])
+        self.volumes = {volume["name"]: volume for volume in self.pod["spec"]["volumes"]}
+        self.mounts = {m["name"]: m["mountPath"] for m in self.container["volumeMounts"]}
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return of_kind(self.documents, kind)
+
+
+@pytest.fixture(params=INSTALLS)
+def install(request: pytest.FixtureRequest) -> Install:
+    return Install(request.param)
 
 
 @pytest.fixture(scope="module")
 def api(envtest_binaries: Binaries) -> Iterator[ApiServer]:
     """A cluster with the RBAC authorizer."""
     with ApiServer(binaries=envtest_binaries, authorization_mode="RBAC") as server:
+        for manifest in ALL:
+            name = f"of-{manifest.removesuffix('.yaml')}"
+            create(server, {"kind": "Namespace", "metadata": {"name": name}})
         yield server
 
 
@@ -79,89 +102,175 @@ def lost(sent: Any, kept: Any, path: str = "") -> list[str]:
             for index, pair in enumerate(zip(sent, kept, strict=True))
             for found in lost(*pair, f"{path}[{index}]")
         ]
-    return [] if sent == kept else [path]
+    return [] if sent == kept or (sent == [] and kept is None) else [path]
+
+
+@pytest.mark.parametrize("manifest", ALL)
+def test_a_real_api_server_takes_every_field(api: ApiServer, manifest: str) -> None:
+    """Each manifest in a namespace of its own, or under names of its own."""
+    prefix = manifest.removesuffix(".yaml")
+    for document in copy.deepcopy(ALL[manifest]):
+        metadata = document["metadata"]
+        if "namespace" in metadata:
+            metadata["namespace"] = f"of-{prefix}"
+        else:
+            metadata["name"] = f"{prefix}-{metadata['name']}"
+        assert lost(document, create(api, document)) == [], document["kind"]
+
+
+def test_selectors_find_the_pods(install: Install) -> None:
+    labels = install.pod["metadata"]["labels"].items()
+    assert install.deployment["spec"]["selector"]["matchLabels"].items() <= labels
+    assert install.service["spec"]["selector"].items() <= labels
+
+
+def test_all_of_the_ports_are_those_that_the_program_is_told(install: Install) -> None:
+    ports = {port["name"]: port["containerPort"] for port in install.container["ports"]}
+    service = install.service["spec"]["ports"]
+    assert {port["targetPort"]: port["port"] for port in service} == ports
+    told = {"metrics": install.flags["--listen"].removeprefix(":")}
+    if "--emitter" not in install.flags:
+        told["http"] = install.flags["--emitter.insecure-port"]
+        told["https"] = install.flags["--emitter.secure-port"]
+    assert {name: int(port) for name, port in told.items() if port != "0"} == ports
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert install.container[probe]["httpGet"]["port"] in ports
+
+
+def test_what_the_pod_refers_to_is_there(install: Install) -> None:
+    flags, mounts = install.flags, install.mounts
+    assert set(mounts) == set(install.volumes)
+    assert mounts["run"] == "/run/service-reflector"
+    if "sources" in mounts:
+        assert flags["--reflector.source-dir"] == mounts["sources"]
+        (config,) = install.of("ConfigMap")
+        for told in install.volumes["sources"]["projected"]["sources"]:
+            for reference in told.values():
+                assert reference["name"] == config["metadata"]["name"]
+    paths = {value for value in flags.values() if value.startswith("/")}
+    assert all(any(path.startswith(mount) for mount in mounts.values()) for path in paths)
+
+
+def test_every_flag_of_the_pod_is_a_flag(install: Install) -> None:
+    assert {flag.removeprefix("--") for flag in install.flags} <= {flag.name for flag in FLAGS}
+
+
+def test_the_roles_are_bound_to_the_pods_account(install: Install) -> None:
+    """Each of them, in the namespace of the Pods; only the emptied one has no binding here."""
+    account = install.account["metadata"]
+    subject = {k: account[k] for k in ("name", "namespace")} | {"kind": "ServiceAccount"}
+    bound = set()
+    for binding in (*install.of("ClusterRoleBinding"), *install.of("RoleBinding")):
+        assert binding["subjects"] == [subject]
+        assert binding["metadata"].get("namespace") in (None, account["namespace"])
+        bound.add((binding["roleRef"]["kind"], binding["roleRef"]["name"]))
+    roles = (*install.of("ClusterRole"), *install.of("Role"))
+    assert bound == {(role["kind"], role["metadata"]["name"]) for role in roles if role["rules"]}
+    assert install.pod["spec"]["serviceAccountName"] == account["name"]
+    assert install.deployment["metadata"]["namespace"] == account["namespace"]
+
+
+def test_the_role_for_the_lease_has_the_name_that_the_flags_have(install: Install) -> None:
+    (default,) = [f.default for f in FLAGS if f.name == "reflector.leader-elect-resource-name"]
+    rules = [rule for role in install.of("Role") for rule in role["rules"]]
+    leases = [rule.get("resourceNames") for rule in rules if rule["resources"] == ["leases"]]
+    assert leases == ([None, [default]] if "--reflector.leader-elect" in install.flags else [])
+
+
+def test_the_roles_name_all_that_they_allow(install: Install) -> None:
+    for role in (*install.of("ClusterRole"), *install.of("Role")):
+        for rule in role["rules"]:
+            for part in ("apiGroups", "resources", "verbs"):
+                assert "*" not in rule[part]
+
+
+def test_roles_of_one_name_are_the_same_in_all_manifests() -> None:
+    """Which file was applied last makes no difference."""
+    known: dict[str, Any] = {}
+    for found in ALL.values():
+        for role in of_kind(found, "ClusterRole"):
+            assert known.setdefault(role["metadata"]["name"], role["rules"]) == role["rules"]
+    assert {"service-reflector-emitter", "service-reflector-reflector"} <= known.keys()
+
+
+def test_additions_are_for_the_accounts_of_installs() -> None:
+    accounts = [Install(name).account["metadata"] for name in INSTALLS]
+    known = [(account["name"], account["namespace"]) for account in accounts]
+    for name in ("delete-namespaces.yaml",):
+        role, binding = ALL[name]
+        assert binding["roleRef"]["name"] == role["metadata"]["name"]
+        for subject in binding["subjects"]:
+            assert (subject["name"], subject["namespace"]) in known
+
+
+def test_pods_are_of_the_level_restricted(install: Install) -> None:
+    assert violations(install.pod) == []
 
 
 @pytest.mark.parametrize(
-    "document", [*DOCUMENTS, *DELETING], ids=lambda d: f"{d['kind']}-{d['metadata']['name']}"
+    ("field", "change"),
+    [
+        ("hostNetwork", {"hostNetwork": True}),
+        ("volume v", {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}),
+        ("runAsUser", {"securityContext": {"runAsUser": 0}}),
+        ("runAsNonRoot", {"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}),
+        ("seccompProfile", {"securityContext": {"runAsNonRoot": True}}),
+    ],
 )
-def test_a_real_api_server_takes_every_field(api: ApiServer, document: dict[str, Any]) -> None:
-    assert lost(document, create(api, document)) == []
+def test_what_the_level_forbids_of_a_pod_is_found(field: str, change: dict[str, Any]) -> None:
+    pod = copy.deepcopy(Install("service-reflector.yaml").pod)
+    pod["spec"].update(change)
+    assert field in violations(pod)
 
 
-def test_selectors_find_the_pods() -> None:
-    labels = POD["metadata"]["labels"].items()
-    deployment, service = BY_KIND["Deployment"]["spec"], BY_KIND["Service"]["spec"]
-    assert deployment["selector"]["matchLabels"].items() <= labels
-    assert service["selector"].items() <= labels
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("privileged", {"privileged": True}),
+        ("allowPrivilegeEscalation", {"allowPrivilegeEscalation": None}),
+        ("capabilities.drop", {"capabilities": {}}),
+        ("capabilities.add", {"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}),
+        ("procMount", {"procMount": "Unmasked"}),
+        ("seLinuxOptions", {"seLinuxOptions": {"type": "spc_t"}}),
+        ("appArmorProfile", {"appArmorProfile": {"type": "Unconfined"}}),
+    ],
+)
+def test_what_the_level_forbids_of_a_container_is_found(field: str, change: dict[str, Any]) -> None:
+    pod = copy.deepcopy(Install("service-reflector.yaml").pod)
+    pod["spec"]["containers"][0]["securityContext"].update(change)
+    assert field in violations(pod)
 
 
-def test_all_of_the_ports_are_those_that_the_program_is_told() -> None:
-    ports = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
-    service = BY_KIND["Service"]["spec"]["ports"]
-    assert {port["targetPort"]: port["port"] for port in service} == ports
-    assert {
-        f"--listen=:{ports['metrics']}",
-        f"--emitter.insecure-port={ports['http']}",
-        f"--emitter.secure-port={ports['https']}",
-    } <= set(CONTAINER["args"])
-    for probe in ("livenessProbe", "readinessProbe"):
-        assert CONTAINER[probe]["httpGet"]["port"] in ports
+def test_more_than_the_level_asks_for(install: Install) -> None:
+    """Nothing can be written but what is mounted for that; only the Pod has the account's token."""
+    assert install.container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert install.pod["spec"]["securityContext"]["runAsUser"] == 65532
+    assert install.account["automountServiceAccountToken"] is False
+    assert install.pod["spec"]["automountServiceAccountToken"] is True
+    resources = install.container["resources"]
+    assert resources["requests"].keys() == {"cpu", "memory"}
+    assert resources["limits"].keys() == {"memory"}
 
 
-def test_what_the_pod_refers_to_is_there() -> None:
-    mounts = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
-    assert set(mounts) == {volume["name"] for volume in POD["spec"]["volumes"]}
-    assert f"--emitter.cert-dir={mounts['certificates']}" in CONTAINER["args"]
-    assert f"--reflector.source-dir={mounts['sources']}" in CONTAINER["args"]
-    assert mounts["run"] == "/run/service-reflector"
-    volumes = {volume["name"]: volume for volume in POD["spec"]["volumes"]}
-    for told in volumes["sources"]["projected"]["sources"]:
-        for reference in told.values():
-            assert reference["name"] == BY_KIND["ConfigMap"]["metadata"]["name"]
-
-
-def test_the_role_is_bound_to_the_pods_account() -> None:
-    account, binding = BY_KIND["ServiceAccount"]["metadata"], BY_KIND["ClusterRoleBinding"]
-    assert binding["subjects"] == [
-        {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
-    ]
-    assert binding["roleRef"]["kind"] == "ClusterRole"
-    assert binding["roleRef"]["name"] == BY_KIND["ClusterRole"]["metadata"]["name"]
-    assert POD["spec"]["serviceAccountName"] == account["name"]
-    assert BY_KIND["Deployment"]["metadata"]["namespace"] == account["namespace"]
-
-
-def test_the_role_for_the_lease_is_the_same_accounts_in_its_own_namespace() -> None:
-    """Where the program looks for it, and under the name that its flags have."""
-    role, binding = BY_KIND["Role"], BY_KIND["RoleBinding"]
-    assert binding["subjects"] == BY_KIND["ClusterRoleBinding"]["subjects"]
-    assert binding["roleRef"]["kind"] == "Role"
-    assert binding["roleRef"]["name"] == role["metadata"]["name"]
-    namespace = BY_KIND["Deployment"]["metadata"]["namespace"]
-    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == namespace
-    (default,) = [f.default for f in FLAGS if f.name == "reflector.leader-elect-resource-name"]
-    assert [rule.get("resourceNames") for rule in role["rules"]] == [None, [default]]
-    assert "--reflector.leader-elect" in CONTAINER["args"]
-
-
-def test_the_role_names_all_that_it_allows() -> None:
-    for rule in [*BY_KIND["ClusterRole"]["rules"], *BY_KIND["Role"]["rules"]]:
-        for part in ("apiGroups", "resources", "verbs"):
-            assert "*" not in rule[part]
-
-
-def test_the_role_for_deleting_namespaces_is_the_same_accounts_and_deletes_nothing_else() -> None:
-    role, binding = DELETING
-    assert (role["kind"], binding["kind"]) == ("ClusterRole", "ClusterRoleBinding")
-    assert binding["subjects"] == BY_KIND["ClusterRoleBinding"]["subjects"]
-    assert binding["roleRef"] == {
-        "apiGroup": "rbac.authorization.k8s.io",
-        "kind": "ClusterRole",
-        "name": role["metadata"]["name"],
-    }
-    assert role["metadata"]["name"] != BY_KIND["ClusterRole"]["metadata"]["name"]
-    assert role["rules"] == [
-        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["list"]},
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["delete"]},
-    ]
+# They are for the namespace default.
+@pytest.mark.parametrize("install", [n for n in INSTALLS if "namespace" not in n], indirect=True)
+def test_network_policies_select_the_pods_and_name_their_ports(install: Install) -> None:
+    """Nobody comes to a Reflector, an Emitter goes to no source; what they need is let through."""
+    labels = install.pod["metadata"]["labels"]
+    ports: set[str] = set()
+    names = set()
+    for policy in ALL["network-policies.yaml"]:
+        selector = policy["spec"]["podSelector"]
+        assert selector["matchLabels"].items() <= labels.items()
+        if any(
+            labels.get(term["key"]) in term["values"]
+            for term in selector.get("matchExpressions", ())
+        ):
+            continue
+        names.add(policy["metadata"]["name"].removeprefix("service-reflector-"))
+        for rule in policy["spec"].get("ingress", ()):
+            ports.update(port["port"] for port in rule["ports"])
+    own = {port["name"] for port in install.container["ports"]}
+    assert own <= ports
+    reflects, emits = "--reflector" not in install.flags, "--emitter" not in install.flags
+    assert ("sources" in names, "consumers" in names) == (reflects, emits)

@@ -1,5 +1,5 @@
-"""What the manifests allow of EndpointSlices, where they are served: the embedded cluster, which has
-discovery.k8s.io/v1, is asked for nothing else, and for all of that."""
+"""What the manifests allow of EndpointSlices, where they are served: of the embedded cluster, which
+has discovery.k8s.io/v1, nothing else is asked, and all of that."""
 
 from __future__ import annotations
 
