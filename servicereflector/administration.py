@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import __version__
+from .emitter.certificates import Certificates
 from .kube.objects import key_of
 from .program import Program
 from .reflector.controller import Controller
@@ -17,6 +18,7 @@ class Administration:
     """
     :param seconds: the reactor's.
     :param problems: what is wrong with the sources' configuration, a line for each.
+    :param certificates: what the Emitter shows, None where it speaks no TLS.
     """
 
     def __init__(
@@ -24,10 +26,12 @@ class Administration:
         program: Program,
         seconds: Callable[[], float],
         problems: Callable[[], list[str]] = lambda: [],
+        certificates: Certificates | None = None,
     ) -> None:
         self._program = program
         self._seconds = seconds
         self._problems = problems
+        self._certificates = certificates
 
     def status(self) -> dict[str, Any]:
         """How the host, the sources and the mirrors are."""
@@ -36,6 +40,7 @@ class Administration:
             "version": __version__,
             "host": {"problem": self._program.problem()},
             **self._election(),
+            **self._certificate(),
             "sources": report_sources(controller, self._program.followers, self._seconds())
             if controller is not None
             else [],
@@ -81,6 +86,19 @@ class Administration:
             "lease": key_of(election.candidacy.namespace, election.candidacy.name),
         }
         return {"election": told}
+
+    def _certificate(self) -> dict[str, Any]:
+        """Nothing where the Emitter speaks no TLS."""
+        if self._certificates is None:
+            return {}
+        shown = self._certificates.shown
+        told = {
+            "fingerprint": shown.fingerprint,
+            "self_signed": shown.self_signed,
+            "expires": rfc3339(shown.expires),
+            "problem": self._certificates.problem,
+        }
+        return {"certificate": told}
 
     def _leader(self) -> Controller:
         controller, election = self._controller(), self._program.election

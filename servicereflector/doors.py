@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twisted.application.service import MultiService
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
 from .client.connection import ConfigError
-from .emitter.tls import Pair, TlsError, choose_by_name, self_signed, server_options
+from .emitter.certificates import Certificates, show
+from .emitter.tls import Pair, TlsError, self_signed
 from .ops.sockets import BindError, SocketService, bind
 from .options import ReflectorOptions
 
@@ -38,7 +40,7 @@ class Door:
     flag: str
     address: tuple[str, int]
     resource: IResource
-    tls: CertificateOptions | None = None
+    tls: IOpenSSLServerConnectionCreator | None = None
 
 
 def open_doors(doors: Sequence[Door], reactor: Reactor, parent: MultiService) -> None:
@@ -52,36 +54,46 @@ def open_doors(doors: Sequence[Door], reactor: Reactor, parent: MultiService) ->
         opened.pop_all()
 
 
-def emitter_doors(options: ReflectorOptions, resource: IResource) -> Iterator[Door]:
+def emitter_doors(
+    options: ReflectorOptions, resource: IResource, certificates: Certificates | None
+) -> Iterator[Door]:
+    """
+    :param certificates: None where there is no HTTPS.
+    """
     if port := options["emitter.insecure-port"]:
         address = (options["emitter.insecure-bind-address"], port)
         yield Door("--emitter.insecure-port", address, resource)
-    if port := options["emitter.secure-port"]:
-        address = (options["emitter.bind-address"], port)
-        yield Door("--emitter.secure-port", address, resource, _tls(options))
+    if certificates is not None:
+        address = (options["emitter.bind-address"], options["emitter.secure-port"])
+        yield Door("--emitter.secure-port", address, resource, certificates)
     if options["emitter.http2-max-streams-per-connection"]:
         Logger().info("--emitter.http2-max-streams-per-connection is ignored: HTTP/1.1 is spoken")
 
 
-def _tls(options: ReflectorOptions) -> CertificateOptions:
-    def load(pair: Pair) -> CertificateOptions:
-        return server_options(
-            pair,
-            min_version=options["emitter.tls-min-version"],
-            cipher_suites=options["emitter.tls-cipher-suites"],
-        )
+def emitter_certificates(options: ReflectorOptions, reactor: Reactor) -> Certificates | None:
+    """What the HTTPS port shows; None where there is none.
 
+    :raises TlsError: for files that cannot be used.
+    """
+    if not options["emitter.secure-port"]:
+        return None
+    version, suites = options["emitter.tls-min-version"], options["emitter.tls-cipher-suites"]
     certificate, key = options["emitter.tls-cert-file"], options["emitter.tls-private-key-file"]
+    named = [
+        Pair(Path(pair.certificate), Path(pair.key), pair.domains)
+        for pair in options["emitter.tls-sni-cert-key"]
+    ]
     with blaming("--emitter.tls-cert-file" if certificate else "--emitter.cert-dir"):
-        default = load(
+        default = (
             Pair(Path(certificate), Path(key))
             if certificate
             else self_signed(Path(options["emitter.cert-dir"]))
         )
+        show(default, min_version=version, cipher_suites=suites)
     with blaming("--emitter.tls-sni-cert-key"):
-        pairs = [
-            Pair(Path(named.certificate), Path(named.key), named.domains)
-            for named in options["emitter.tls-sni-cert-key"]
-        ]
-        choose_by_name(default, [(pair, load(pair)) for pair in pairs])
-    return default
+        return Certificates(
+            reactor,
+            [file for pair in (default, *named) for file in (pair.certificate, pair.key)],
+            lambda: show(default, named, min_version=version, cipher_suites=suites),
+            epoch=time.time,
+        )

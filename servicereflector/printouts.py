@@ -42,6 +42,12 @@ def status_text(status: Json) -> Iterator[str]:
         yield (
             "This replica leads: " + holder if leads else f"This replica stands by: {holder} leads"
         )
+    if certificate := status.get("certificate"):
+        kind = "self-signed, " if certificate.get("self_signed") else ""
+        told = f"{kind}until {certificate.get('expires')}"
+        yield f"The Emitter shows {certificate.get('fingerprint')}, {told}"
+        if problem := certificate.get("problem"):
+            yield printable(f"! the certificate stays as it was: {problem}")
     yield ""
     if not status.get("sources"):
         yield "No sources."

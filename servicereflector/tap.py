@@ -24,7 +24,7 @@ from twisted.python import usage
 from .client.connection import ConfigError
 from .client.credentials import Credentials
 from .clock import count_steadily
-from .doors import Door, blaming, emitter_doors, open_doors
+from .doors import Door, blaming, emitter_certificates, emitter_doors, open_doors
 from .emitter.tls import TlsError
 from .ops.sockets import BindError
 from .options import ReflectorOptions
@@ -141,7 +141,10 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     if options.subCommand == "plan":
         _planner(options, reactor, program, sourcing).setServiceParent(service)
         return service
-    administration = Administration(program, reactor.seconds, problems)
+    certificates = None if program.read_api is None else emitter_certificates(options, reactor)
+    if certificates is not None:
+        certificates.setServiceParent(service)
+    administration = Administration(program, reactor.seconds, problems, certificates)
     _serve_admin(options, reactor, administration, service)
     streams = program.read_api.stats if program.read_api is not None else None
     collector = ProgramCollector(
@@ -152,11 +155,12 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
         program.comparison,
         program.election,
         measure(reactor),
+        certificates,
     )
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
     doors = [Door("--listen", options["listen"], health.app.resource())]
     if program.read_api is not None:
-        doors += emitter_doors(options, program.read_api.app.resource())
+        doors += emitter_doors(options, program.read_api.app.resource(), certificates)
     open_doors(doors, reactor, service)
     spare_survivors()
     return service

@@ -602,22 +602,25 @@ def test_logs_are_json_lines(
 ) -> None:
     """Where stderr is no terminal, or where they are asked for; from the first line to the last."""
     program = start(unreachable, *flags)
-    program.eventually("a line is logged", program.lines)
+    program.eventually("a warning is logged", lambda: "host: " in "".join(program.lines()))
     program.stop()
     documents = [json.loads(line) for line in program.lines()]
     for document in documents:
         assert document.keys() - {"trace"} == {"ts", "level", "logger", "msg"}
-    assert documents[0]["level"] == "warn"
-    assert documents[0]["logger"] == "listwatch.informer.Informer"
-    assert documents[0]["msg"].startswith("host: ")
+    assert documents[0]["level"] == "info"
+    assert documents[0]["logger"] == "emitter.certificates.Certificates"
+    assert documents[0]["msg"].startswith("HTTPS shows the self-signed certificate sha256:")
+    assert documents[1]["level"] == "warn"
+    assert documents[1]["logger"] == "listwatch.informer.Informer"
+    assert documents[1]["msg"].startswith("host: ")
 
 
 def test_logs_are_text_where_asked_for(start: Callable[..., Program], unreachable: Path) -> None:
     """A time, a level, and the message."""
     program = start(unreachable, "--log-format=text")
-    program.eventually("a line is logged", program.lines)
+    program.eventually("a warning is logged", lambda: "host: " in "".join(program.lines()))
     program.stop()
-    shape = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARN  host: ")
+    shape = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO  HTTPS|WARN  host:) ")
     assert all(shape.match(line) for line in program.lines()), program.lines()
 
 

@@ -363,6 +363,15 @@ def test_a_status_says_who_leads(election: dict[str, str], line: str) -> None:
     assert list(status_text(STATUS))[1] == ""
 
 
+def test_a_status_says_what_the_emitter_shows() -> None:
+    shown = {"fingerprint": "sha256:ab12", "self_signed": True, "expires": "2036-01-01T00:00:00Z"}
+    lines = list(status_text({**STATUS, "certificate": {**shown, "problem": ""}}))
+    assert lines[1] == "The Emitter shows sha256:ab12, self-signed, until 2036-01-01T00:00:00Z"
+    assert lines[2] == ""
+    lines = list(status_text({**STATUS, "certificate": {**shown, "problem": "tls.crt: empty"}}))
+    assert lines[2] == "! the certificate stays as it was: tls.crt: empty"
+
+
 def test_an_explanation_is_for_people() -> None:
     text = "\n".join(explain_text(EXPLAINED))
     assert text.startswith("shop/cart: mirrored from east\n  because it is the mirror of 'east'\n")

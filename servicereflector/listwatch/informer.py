@@ -284,6 +284,8 @@ class Informer(Service):
         # What is no Exception, GeneratorExit, is of a request that was forgotten with its network.
         if isinstance(error, CancelledError) or not isinstance(error, Exception):
             return
+        if not self.running:  # a connection that was being made says that it was given up
+            return
         self._asking = None
         self._carry_out(self._machine.failed(request, error, self._reactor.seconds()))
 

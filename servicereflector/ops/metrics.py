@@ -23,6 +23,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from .. import __version__
 from ..election.service import LeaderElection
+from ..emitter.certificates import Certificates
 from ..emitter.streams import StreamStats
 from ..listwatch.informer import Informer
 from ..mirror.freshness import Freshness
@@ -70,6 +71,7 @@ class ProgramCollector(Collector):
     :param comparison: None where nothing is compared.
     :param election: None where the Reflector is alone.
     :param turns: the reactor's, None where they are not measured.
+    :param certificates: what the Emitter shows, None where it speaks no TLS.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class ProgramCollector(Collector):
         comparison: Comparison | None = None,
         election: LeaderElection | None = None,
         turns: Turns | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         self._clock = clock
         self._informers = informers
@@ -89,6 +92,7 @@ class ProgramCollector(Collector):
         self._comparison = comparison
         self._election = election
         self._turns = turns
+        self._certificates = certificates
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "The version that runs.", {(__version__,): 1}, ["version"])
@@ -103,6 +107,12 @@ class ProgramCollector(Collector):
             yield from self._of_comparison(self._comparison.stats)
         if self._election is not None:
             yield self._of_election(self._election)
+        if self._certificates is not None:
+            yield _gauge(
+                "emitter_certificate_expiry_timestamp_seconds",
+                "When the certificate that the Emitter shows ends.",
+                {(): self._certificates.shown.expires},
+            )
 
     @staticmethod
     def _of_turns(turns: Turns) -> Iterator[Metric]:

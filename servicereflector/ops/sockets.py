@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred, succeed
-from twisted.internet.interfaces import IAddress, IListeningPort
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IOpenSSLServerConnectionCreator,
+)
 from twisted.internet.task import deferLater
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -104,7 +107,7 @@ class SiteService(Service):
         self,
         reactor: PosixReactorBase,
         resource: IResource,
-        tls: CertificateOptions | None = None,
+        tls: IOpenSSLServerConnectionCreator | None = None,
     ) -> None:
         self._reactor = reactor
         site = QuietSite(resource)
@@ -150,7 +153,7 @@ class SocketService(SiteService):
         reactor: PosixReactorBase,
         listening: socket.socket,
         resource: IResource,
-        tls: CertificateOptions | None = None,
+        tls: IOpenSSLServerConnectionCreator | None = None,
     ) -> None:
         super().__init__(reactor, resource, tls)
         self._socket = listening
