@@ -62,6 +62,7 @@ class Flag:
     :ivar read: makes the value out of the text; a ValueError says what is valid.
     :ivar many: whether the flag may be repeated; ``read`` is then given each text.
     :ivar split: whether a comma separates texts, too.
+    :ivar join: makes the flag's values of those that were read, where they belong together.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Flag:
     many: bool = False
     boolean: bool = False
     split: bool = True
+    join: Callable[[list[Any]], list[Any]] = list
 
     @property
     def section(self) -> str:
@@ -114,7 +116,7 @@ class FlagOptions(usage.Options):
             return flag.read(text)
         separator = "," if flag.split else "\n"
         texts = text.replace("\n", separator).split(separator)
-        return [flag.read(one.strip()) for one in texts if one.strip()]
+        return flag.join([flag.read(one.strip()) for one in texts if one.strip()])
 
     def _take_flags(self, arguments: Sequence[str]) -> list[str]:
         """Note the flags' texts; what is left is a subcommand's arguments, or ``--help``."""

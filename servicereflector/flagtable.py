@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .client.connection import ConfigError, parse_url
+from .client.urloptions import NAMES, NOTHING, UrlOptions, parse_options
 from .emitter.tls import check_suites
 from .flags import (
     Flag,
@@ -49,6 +50,7 @@ class SourceFlag:
 
     name: str
     location: str
+    options: UrlOptions = NOTHING
 
 
 def _named(text: str) -> SourceFlag:
@@ -61,10 +63,33 @@ def _named(text: str) -> SourceFlag:
     return SourceFlag("", text)
 
 
-def _url(text: str) -> SourceFlag:
+def _url(text: str) -> SourceFlag | tuple[str, str]:
+    """A source, or an option of the one before it."""
+    option, _, value = text.partition("=")
+    if option in NAMES and not value.startswith(("http://", "https://")):
+        return option, value
     source = _named(text)
     try:
         return SourceFlag(source.name, parse_url(source.location))
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+def _with_options(read: list[SourceFlag | tuple[str, str]]) -> list[SourceFlag]:
+    sources: list[tuple[SourceFlag, dict[str, str]]] = []
+    for one in read:
+        if isinstance(one, SourceFlag):
+            sources.append((one, {}))
+            continue
+        option, value = one
+        if not sources:
+            raise ValueError(f"{option} stands before any URL")
+        source, told = sources[-1]
+        if not value or option in told:
+            raise ValueError(f"{source.location}: {option} wants one value")
+        told[option] = value
+    try:
+        return [replace(s, options=parse_options(told, s.location)) for s, told in sources]
     except ConfigError as error:
         raise ValueError(str(error)) from None
 
@@ -211,9 +236,12 @@ FLAGS = (
     Flag(
         "reflector.source-api",
         "",
-        "A source: [NAME=]URL of an Emitter. Repeatable; also --source-api.",
+        "A source: [NAME=]URL of an Emitter, followed by ,OPTION=VALUE for each of fingerprint, "
+        "ca-file, server-name, token-file, client-certificate and client-key that it needs. "
+        "Repeatable; also --source-api.",
         _url,
         many=True,
+        join=_with_options,
     ),
     Flag(
         "reflector.source-kubeconfig",
@@ -225,9 +253,9 @@ FLAGS = (
     Flag(
         "reflector.source-dir",
         "",
-        "A directory with a file for each source: a kubeconfig, a URL, or a mapping of url or "
-        "kubeconfig, selector, stale-after and remove-after. The file's name is the source's. "
-        "Changes are picked up within seconds.",
+        "A directory with a file for each source: a kubeconfig, a URL, or a mapping of url with "
+        "the options of --reflector.source-api, or kubeconfig, and selector, stale-after and "
+        "remove-after. The file's name is the source's. Changes are picked up within seconds.",
     ),
     Flag(
         "reflector.source-selector",

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from .client.config import check_kubeconfig, load_kubeconfig
 from .client.connection import ConfigError
-from .client.credentials import Credentials, from_url
+from .client.credentials import Credentials, from_options
 from .client.http import KubeClient
 from .listwatch.limits import Limits
 from .mirror.freshness import Patience
@@ -75,7 +75,12 @@ class Sourcing:
         found: list[SourceClient] = []
         for source in options["reflector.source-api"]:
             name = source.name or source.location
-            found.append(self._source(name, source.location, from_url(source.location)))
+            try:
+                source.options.connection(source.location)
+            except ConfigError as error:
+                raise ConfigError(f"--reflector.source-api: {name}: {error}") from None
+            credentials = from_options(source.location, source.options, clock=self._reactor)
+            found.append(self._source(name, source.location, credentials))
         for source in options["reflector.source-kubeconfig"]:
             try:
                 url = check_kubeconfig(source.location)
@@ -95,7 +100,9 @@ class Sourcing:
 
     def _from_file(self, file: SourceFile) -> SourceClient:
         credentials = (
-            from_url(file.url) if file.kubeconfig is None else self._kubeconfig(file.kubeconfig)
+            from_options(file.url, file.options, clock=self._reactor)
+            if file.kubeconfig is None
+            else self._kubeconfig(file.kubeconfig)
         )
         return self._source(
             file.name, file.url, credentials, file.selector, file.stale_after, file.remove_after

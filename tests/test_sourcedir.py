@@ -24,6 +24,7 @@ from twisted.logger import LogEvent, Logger, LogLevel, formatEvent
 
 from servicereflector.client.config import load_kubeconfig
 from servicereflector.client.connection import ConfigError
+from servicereflector.client.urloptions import FILES, NAMES
 from servicereflector.sourcedir import (
     ENDINGS,
     INTERVAL,
@@ -35,6 +36,7 @@ from servicereflector.sourcedir import (
     scan,
 )
 from servicereflector.sourcedir import inputs as inputs_module
+from servicereflector.sourcedir.files import MEMBERS
 from servicereflector.sourcedir.scanner import MAX_ENTRIES, Scanner
 from servicereflector.testing.certificates import Authority
 
@@ -243,11 +245,11 @@ def test_no_source_is_called_as_the_host_is(tmp_path: Path) -> None:
         ("[" * 10_000, "not YAML"),
         (
             {"url": URL, "s3cr3t": 1},
-            "has a member that is none of url, kubeconfig, selector, stale-after, remove-after",
+            f"has a member that is none of {', '.join(MEMBERS)}",
         ),
         (
             {"url": URL, 5: 1},
-            "has a member that is none of url, kubeconfig, selector, stale-after, remove-after",
+            f"has a member that is none of {', '.join(MEMBERS)}",
         ),
         ("{}", "needs either url or kubeconfig"),
         ({"selector": "a=b"}, "needs either url or kubeconfig"),
@@ -442,7 +444,13 @@ def test_the_digest_tells_of_every_file_that_matters(tmp_path: Path, authority: 
 FIXED = re.compile(
     r"empty|not UTF-8|not YAML( \(line \d+\))?|needs either url or kubeconfig|"
     r"neither a URL, nor a kubeconfig, nor a mapping with url or kubeconfig|"
-    r"has a member that is none of url, kubeconfig, selector, stale-after, remove-after|"
+    rf"has a member that is none of {', '.join(MEMBERS)}|"
+    rf"({'|'.join(NAMES)}) (is not a string|goes with url: a kubeconfig says it itself|"
+    r"needs https: over plain HTTP anybody on the way reads along)|"
+    r"client-certificate and client-key go together|"
+    r"fingerprint stands in place of ca-file and server-name: it alone says whom to trust|"
+    r"a fingerprint is sha256: and 64 hexadecimal digits|"
+    rf"({'|'.join(FILES)}): (No such file or directory|no name of a file|not a regular file)|"
     r"url: not of the form http\[s\]://host\[:port\]\[/path\]: …|url: a URL with .* is not taken|"
     r"(url|kubeconfig|selector) is not a string|selector is no label selector|"
     r"kubeconfig: (No such file or directory|File name too long|no name of a file|"

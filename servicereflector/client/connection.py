@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.hashes import SHA256
 from OpenSSL import SSL
 from OpenSSL.crypto import FILETYPE_PEM, load_privatekey
 from OpenSSL.crypto import Error as CryptoError
@@ -27,6 +28,7 @@ from twisted.internet.ssl import (
     trustRootFromCertificates,
 )
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
@@ -49,6 +51,8 @@ class Connection:
     :ivar certificate: the client's certificate and its chain, PEM; with ``private_key``.
     :ivar server_name: the name that the server's certificate is for, where it is not the host.
     :ivar token: the bearer token, without the word Bearer.
+    :ivar fingerprint: of the one certificate that is taken, whatever else is true of it, as
+        :func:`parse_fingerprint` returns it; None where names and authorities decide.
     """
 
     url: str
@@ -58,11 +62,13 @@ class Connection:
     private_key: bytes | None = field(default=None, repr=False)
     server_name: str | None = None
     token: str | None = field(default=None, repr=False)
+    fingerprint: str | None = None
 
     @property
     def tls(self) -> tuple[object, ...]:
         """What two Connections must have in common to share a TLS policy and its connections."""
-        return (self.ca, self.insecure, self.certificate, self.private_key, self.server_name)
+        own = (self.certificate, self.private_key)
+        return (self.ca, self.insecure, *own, self.server_name, self.fingerprint)
 
     @property
     def server(self) -> str:
@@ -97,6 +103,18 @@ def parse_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def parse_fingerprint(text: str) -> str:
+    """``sha256:`` and 64 lower-case hexadecimal digits; as openssl prints them they are taken, too.
+
+    :raises ConfigError: for anything else.
+    """
+    kind, _, digits = text.strip().lower().partition(":")
+    digits = digits.replace(":", "")
+    if kind != "sha256" or not re.fullmatch("[0-9a-f]{64}", digits):
+        raise ConfigError("a fingerprint is sha256: and 64 hexadecimal digits")
+    return f"sha256:{digits}"
+
+
 def tls_policy(connection: Connection) -> IPolicyForHTTPS:
     """The policy that verifies the server, and shows the client's certificate, as told.
 
@@ -105,12 +123,13 @@ def tls_policy(connection: Connection) -> IPolicyForHTTPS:
     :raises ConfigError: where the PEM texts do not hold what they should.
     """
     own, options = _own(connection)
-    if connection.insecure:
+    if connection.insecure or connection.fingerprint:
         if own is not None:
             options.update(privateKey=own.privateKey.original, certificate=own.original)
-        return _Policy(
-            connection.server_name, partial(_UnverifiedCreator, CertificateOptions(**options))
-        )
+        made = CertificateOptions(**options)
+        if connection.fingerprint:
+            return _Policy(None, partial(_PinnedCreator, made, connection.fingerprint))
+        return _Policy(connection.server_name, partial(_UnverifiedCreator, made))
     # None is Twisted's way to say: the platform's trust roots.
     trust = (
         None
@@ -171,6 +190,37 @@ class _UnverifiedCreator:
         if not isIPAddress(self._name) and not isIPv6Address(self._name):
             connection.set_tlsext_host_name(self._name.encode("idna"))
         return connection
+
+
+class WrongFingerprint(Exception):
+    """The server showed another certificate than the one that is pinned."""
+
+
+class _PinnedCreator(_UnverifiedCreator):
+    """TLS to whomever has the key of one certificate.
+
+    It is looked at when the handshake is done: what was written before waits in Twisted, and goes
+    nowhere once the verification has failed.
+    """
+
+    def __init__(self, options: CertificateOptions, fingerprint: str, name: str) -> None:
+        super().__init__(options, name)
+        self._expected = fingerprint
+        options.getContext().set_info_callback(self._told)
+
+    def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        connection = super().clientConnectionForTLS(protocol)
+        connection.set_app_data(protocol)
+        return connection
+
+    def _told(self, connection: SSL.Connection, where: int, _value: int) -> None:
+        if not where & SSL.SSL_CB_HANDSHAKE_DONE:
+            return
+        shown = connection.get_peer_certificate(as_cryptography=True)
+        seen = f"sha256:{shown.fingerprint(SHA256()).hex()}" if shown is not None else "nothing"
+        if seen != self._expected:
+            error = WrongFingerprint(f"the server shows {seen}, and {self._expected} is expected")
+            connection.get_app_data().failVerification(Failure(error))
 
 
 def _certificates(pem: bytes, what: str) -> list[Certificate]:

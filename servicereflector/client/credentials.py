@@ -7,6 +7,7 @@ is replaced in place. So a Connection is never kept, but asked for here before e
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -15,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .connection import ConfigError, Connection, parse_url
+from .urloptions import UrlOptions
 
 #: Seconds after a load for which doubts in it lead to no other: a server that is merely broken must
 #: not have an exec plugin run all the time.
@@ -140,3 +142,13 @@ def from_url(url: str) -> Credentials:
     :raises ConfigError: see :func:`parse_url`.
     """
     return static(Connection(parse_url(url)))
+
+
+def from_options(url: str, options: UrlOptions, *, clock: IReactorTime) -> Credentials:
+    """Credentials for an API by its URL and what was said beside it.
+
+    :raises ConfigError: for a URL or fingerprint that is none.
+    """
+    if options.files:
+        return Credentials(partial(options.connection, url), clock=clock)
+    return static(options.connection(url))

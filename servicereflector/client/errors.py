@@ -13,6 +13,8 @@ from service_identity import VerificationError
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
+from .connection import WrongFingerprint
+
 
 class TransportError(Exception):
     """No answer came, or none that can be used. The text names the server, never a credential."""
@@ -45,7 +47,7 @@ def transport_error(server: str, error: BaseException | Failure) -> Exception:
         if isinstance(cause, TransportError | CancelledError):
             return cause
     # The first is what happened; those after it are what the parser made of that.
-    tls = bool(causes) and isinstance(causes[0], SSL.Error | VerificationError)
+    tls = bool(causes) and isinstance(causes[0], SSL.Error | VerificationError | WrongFingerprint)
     return (TlsFailed if tls else TransportError)(
         f"{server}: {_words(causes[0]) if causes else 'no answer'}"
     )

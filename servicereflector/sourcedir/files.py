@@ -8,6 +8,12 @@ The file is a kubeconfig; or one line that is a URL, beside empty lines and thos
     stale-after: 30s                 # in place of --reflector.stale-after
     remove-after: 10m                # in place of --reflector.remove-after
 
+Beside a ``url`` there may be what else it needs, files relative to the same directory::
+
+    url: https://10.1.2.3:6443
+    fingerprint: sha256:5f…          # or ca-file, and server-name
+    token-file: .east-token          # or client-certificate and client-key
+
 The source has the file's name, without one of :data:`ENDINGS`. A file whose name begins with a dot
 is no source: a kubeconfig that a mapping names, beside it, has to be called so, or is a second one.
 
@@ -25,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from ..client.connection import ConfigError, parse_url
+from ..client.urloptions import NAMES, NOTHING, UrlOptions, parse_options
 from ..flags import silence
 from ..kube.selectors import SelectorError, parse_labels
 from ..program import HOST
@@ -36,7 +43,7 @@ from .kubeconfigs import check_server
 ENDINGS = (".yaml", ".yml", ".json", ".kubeconfig", ".conf", ".url", ".txt")
 
 #: What a mapping may have.
-MEMBERS = ("url", "kubeconfig", "selector", "stale-after", "remove-after")
+MEMBERS = ("url", "kubeconfig", "selector", "stale-after", "remove-after", *NAMES)
 
 #: The keys of a Secret or ConfigMap; what editors leave behind has other characters.
 _NAME = re.compile(r"[-._a-zA-Z0-9]+")
@@ -54,7 +61,8 @@ class SourceFile:
     :ivar stale_after: seconds; None: as the flags say.
     :ivar remove_after: the same.
     :ivar digest: another one with every change of the file, of the kubeconfig that it names, and
-        of the files that the kubeconfig names: certificates, keys and tokens are replaced in place.
+        of the files that either names: certificates, keys and tokens are replaced in place.
+    :ivar options: what the URL needs beside.
     """
 
     name: str
@@ -64,6 +72,7 @@ class SourceFile:
     stale_after: float | None
     remove_after: float | None
     digest: str
+    options: UrlOptions = NOTHING
 
 
 def source_name(file: str) -> str:
@@ -118,6 +127,7 @@ def _read(path: Path, inputs: Inputs) -> SourceFile:
         url = check_server(kubeconfig, inputs)
     else:
         url = _url(url)
+    urls = _url_options(options, url, path.parent, inputs)
     return SourceFile(
         name,
         url,
@@ -126,6 +136,7 @@ def _read(path: Path, inputs: Inputs) -> SourceFile:
         _seconds(options, "stale-after"),
         _seconds(options, "remove-after"),
         inputs.digest(),
+        urls,
     )
 
 
@@ -157,6 +168,17 @@ def _url(text: str) -> str:
         return parse_url(text)
     except ConfigError as error:
         raise ConfigError(f"url: {unquoted(error)}") from None
+
+
+def _url_options(
+    options: Mapping[Any, Any], url: str, directory: Path, inputs: Inputs
+) -> UrlOptions:
+    told = {name: value for name in NAMES if (value := _string(options, name))}
+    if told and not options.get("url"):
+        raise ConfigError(f"{next(iter(told))} goes with url: a kubeconfig says it itself")
+    found = parse_options(told, url, str(directory))
+    found.connection(url, inputs.read)
+    return found
 
 
 def _selector(options: Mapping[Any, Any]) -> str | None:
