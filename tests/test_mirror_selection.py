@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servicereflector.kube.globs import matches_any
 from servicereflector.mirror.copying import IGNORED
-from servicereflector.mirror.selection import matches_any, refused_namespace
+from servicereflector.mirror.selection import refused_namespace
 
 #: Of few letters, so that patterns match.
 texts = st.text(alphabet="aAb./-\n", max_size=6)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from ..kube.objects import Record
 from ..kube.resources import ENDPOINTS, Resource
 from ..kube.server import ServerInfo
 from ..kube.status import ApiError, bad_request, method_not_allowed, not_ready, unknown_path
+from ..store.scope import EVERYTHING
 from . import discovery
 from .answers import (
     header_of,
@@ -34,6 +36,7 @@ from .answers import (
     takes_gzip,
 )
 from .collection import GZIP_FROM, Collection, Served
+from .consumers import consumer_of
 from .negotiation import (
     Form,
     encode,
@@ -274,16 +277,19 @@ class ReadApi:
         )
         if name:
             query = named_only(query, name)
+        consumer = consumer_of(request)
+        if consumer.scope is not None:
+            query = replace(query, filter=replace(query.filter, scope=consumer.scope))
         too_early = partial(query.too_early, minor)
         if query.watch:
             if query.initial_events:
                 await collection.reach(query.version, too_early)
             request.setHeader(b"Content-Type", b"application/json")
             request.setHeader(b"Cache-Control", b"no-cache, private")
-            streamed = collection.watch(request, query, form)
+            streamed = collection.watch(request, query, form, consumer)
             return streamed if isinstance(streamed, bytes) else await streamed
         await collection.reach(query.version, too_early)
-        body = await collection.list(query, form)
+        body = await collection.list(query, form, consumer)
         data = body.plain
         if len(data) > GZIP_FROM and takes_gzip(request):
             data = await collection.compressed(body)
@@ -322,7 +328,9 @@ class ReadApi:
         form = self._form(request, parameters, collection, watch=False, listed=False)
         check_path_segment(name)
         await collection.reach(parse_get(parameters, self._told().minor))
-        return respond(request, 200, collection.get(namespace, name, form), form.content_type)
+        scope = consumer_of(request).scope or EVERYTHING
+        found = collection.get(namespace, name, form, scope)
+        return respond(request, 200, found, form.content_type)
 
     def _form(
         self,

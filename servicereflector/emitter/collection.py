@@ -15,10 +15,19 @@ from ..cooperation import Cooperation
 from ..kube.objects import key_of
 from ..kube.resources import Resource
 from ..kube.server import ServerInfo
-from ..kube.status import ApiError, expired_continue, not_found, not_ready, version_too_large
+from ..kube.status import (
+    ApiError,
+    expired_continue,
+    expired_watch,
+    not_found,
+    not_ready,
+    version_too_large,
+)
 from ..kube.watchevents import encode_error
+from ..store.scope import EVERYTHING, Scope
 from ..store.versioned import Predicate, Store
 from ..store.views import Filter, View
+from .consumers import ANYBODY, Consumer, Readers
 from .encoding import Encoder
 from .negotiation import Form
 from .pieces import compress
@@ -82,18 +91,20 @@ class Collection:
         self._hub = Hub(reactor, served.store)
         self._views: WeakValueDictionary[tuple[Filter, Form], View] = WeakValueDictionary()
         self._bodies: dict[tuple[object, ...], Body] = {}
+        self._readers = Readers()
 
     def stop(self) -> None:
         """End all streams cleanly."""
         self._hub.stop()
 
-    def get(self, namespace: str, name: str, form: Form) -> bytes:
+    def get(self, namespace: str, name: str, form: Form, scope: Scope = EVERYTHING) -> bytes:
         """
+        :param scope: what exists for who asks.
         :raises ApiError: 404, or 429 before the first list is in.
         """
         self._check_ready()
         record = self.store.get(key_of(namespace, name))
-        if record is None or not self._emitted(record):
+        if record is None or not self._emitted(record) or not scope.shows(record):
             raise not_found(self.store.resource, name)
         return self._encoder(form).of_object(record)
 
@@ -128,12 +139,14 @@ class Collection:
             if timer.active():
                 timer.cancel()
 
-    async def list(self, query: Query, form: Form) -> Body:
+    async def list(self, query: Query, form: Form, consumer: Consumer = ANYBODY) -> Body:
         """The objects as they are now, however long it takes to encode them.
 
         :raises ApiError: 410, where the history does not reach back to the version.
         """
         store = self.store
+        if not query.start:
+            self._readers.listed(consumer, store.version)
         # A Table tells ages: it is right only now.
         reusable = form.transform != "Table"
         words = (store.epoch, store.version, query, form)
@@ -148,6 +161,7 @@ class Collection:
                 start=query.start,
                 limit=query.limit,
                 namespace=namespace,
+                exists=self._existing(query.filter.scope),
             )
         except ApiError:  # the history does not reach back so far
             if not query.start:
@@ -181,7 +195,9 @@ class Collection:
         if held + len(body.plain) <= BODIES_KEPT:
             self._bodies[words] = body
 
-    def watch(self, request: Request, query: Query, form: Form) -> bytes | Deferred[bytes]:
+    def watch(
+        self, request: Request, query: Query, form: Form, consumer: Consumer = ANYBODY
+    ) -> bytes | Deferred[bytes]:
         """
         :raises ApiError: 429 before the first list is in.
         """
@@ -192,6 +208,8 @@ class Collection:
             wants_state = not query.version
         if query.timeout is not None and query.timeout < 0:
             return b""  # the time is up already
+        if not self._may_go_on(consumer, query, wants_state):
+            return encode_error(expired_watch(query.version or 0, self.store.version))
         try:
             cursor = view.cursor(None if wants_state else query.version or None)
         except ApiError as error:
@@ -212,7 +230,20 @@ class Collection:
             marks_end=bool(query.initial_events) and query.bookmarks,
         )
         self._hub.add(stream)
+        if consumer is not ANYBODY:
+            consumer.when_revoked(stream.end)
         return stream.done
+
+    def _may_go_on(self, consumer: Consumer, query: Query, wants_state: bool) -> bool:
+        if wants_state:
+            self._readers.listed(consumer, self.store.version)
+            return True
+        return self._readers.may_resume(consumer, query.version or 0, self.store.version)
+
+    def _existing(self, scope: Scope) -> Predicate | None:
+        if scope is EVERYTHING:
+            return None
+        return lambda record: self._emitted(record) and scope.shows(record)
 
     def _check_ready(self) -> None:
         if not self.store.synced:

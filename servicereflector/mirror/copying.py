@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from ..kube.annotations import COPIED, ORIGIN, PREFIX, REFLECTED, SOURCE
+from ..kube.globs import matches_any
 from ..kube.objects import Json, split_key
 from ..kube.slices import (
     FAMILIES,
@@ -23,7 +24,6 @@ from ..kube.subsets import pack, truncate
 from .features import Features
 from .policy import DEFAULT, Policy
 from .refusals import without_refused
-from .selection import matches_any
 
 #: Keys of labels and annotations by which tools find what they manage. A name that ends with a
 #: slash stands for all keys below it.

@@ -147,6 +147,7 @@ class Store:
         start: str = "",
         limit: int = 0,
         namespace: str = "",
+        exists: Predicate | None = None,
     ) -> Selection:
         """The selected objects in the order of their keys.
 
@@ -154,6 +155,8 @@ class Store:
         :param start: the key from which on; one that is not there stands where it would be.
         :param limit: at most so many objects; 0 for all.
         :param namespace: of this namespace only; ``""`` for all.
+        :param exists: false of objects that are not to be told of, not even by their number;
+            None where there are none.
         :raises ApiError: 410, where the history no longer reaches back to ``at``.
         """
         records, order = self._at(at)
@@ -167,8 +170,12 @@ class Store:
             record = records[order[index]]
             if predicate(record):
                 found.append(record)
-                if len(found) == limit and index + 1 < last:
-                    remaining = last - index - 1
+                if len(found) != limit:
+                    continue
+                remaining = last - index - 1
+                if exists is not None:
+                    remaining = sum(exists(records[key]) for key in order[index + 1 : last])
+                if remaining:
                     # The least key after this one, as etcd's pages go on.
                     start = order[index] + "\0"
                     return Selection(tuple(found), at or self.version, start, remaining)

@@ -19,6 +19,7 @@ from ..kube.selectors import LabelSelector
 from ..kube.status import ApiError, expired_watch
 from ..kube.watchevents import EventType, encode_event
 from .history import Change
+from .scope import EVERYTHING, Scope
 from .versioned import Predicate, Store
 
 #: Bytes that one read returns at most, unless a single event is larger.
@@ -35,17 +36,20 @@ class Filter:
     """What a request asks for.
 
     :ivar namespace: ``""`` for all of them.
+    :ivar scope: what exists for the reader.
     """
 
     namespace: str = ""
     labels: LabelSelector = EVERY_LABEL
     fields: FieldSelector = EVERY_FIELD
+    scope: Scope = EVERYTHING
 
     def matches(self, record: Record) -> bool:
         return (
             (not self.namespace or record.namespace == self.namespace)
             and self.labels.matches(record.labels)
             and self.fields.matches(record)
+            and (self.scope is EVERYTHING or self.scope.shows(record))
         )
 
 
