@@ -20,12 +20,14 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from servicereflector.administration import Administration
-from servicereflector.emitter.certificates import PATIENCE, PERIOD, Certificates, show
+from servicereflector.emitter.certificates import Certificates, show
 from servicereflector.emitter.tls import Pair, self_signed
 from servicereflector.ops.metrics import ProgramCollector, make_registry
 from servicereflector.reflector.recorder import rfc3339
 from servicereflector.testing.certificates import Authority
 from servicereflector.testing.clusters import Mesh
+
+PERIOD, PATIENCE = Certificates.period, Certificates.patience
 
 NOW = 1_790_000_000.0
 
