@@ -17,6 +17,8 @@ from typing import Any, ClassVar, TypeVar
 
 from twisted.python import usage
 
+from .kube.globs import is_glob
+
 _T = TypeVar("_T")
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
@@ -51,9 +53,6 @@ SHORTEST_PERIOD = 10.0
 
 _LABEL = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
-
-#: A glob of what stands in label keys and namespaces.
-_GLOB = r"(?:[A-Za-z0-9._/*?-]|\[!?[A-Za-z0-9._/-]+\])+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +291,7 @@ def fraction(text: str) -> float:
 
 def glob(text: str) -> str:
     """A shell glob of namespaces, or of the keys of labels and annotations."""
-    if not re.fullmatch(_GLOB, text):
+    if not is_glob(text):
         raise ValueError(
             f"{text!r} is no pattern: say letters, digits and -._/ with *, ? and [a-z] or [!a-z]"
         )

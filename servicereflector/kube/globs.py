@@ -7,6 +7,13 @@ from collections.abc import Callable, Sequence
 from fnmatch import translate
 from functools import lru_cache
 
+_GLOB = r"(?:[A-Za-z0-9._/*?-]|\[!?[A-Za-z0-9._/-]+\])+"
+
+
+def is_glob(text: str) -> bool:
+    """Whether it is made of what stands in label keys and namespaces, and of patterns."""
+    return re.fullmatch(_GLOB, text) is not None
+
 
 def matches_any(text: str, patterns: Sequence[str]) -> bool:
     """

@@ -1,0 +1,1 @@
+"""Who may ask the Emitter, and for what."""
