@@ -86,7 +86,7 @@ class _Reviews(Generic[T]):
             status = await self._review(spec)
             found, seconds = read(status)
             self._answers.put(key, found, self._reactor.seconds() + seconds)
-        except Exception as error:  # noqa: BLE001, whatever it is: who asked is not let in
+        except Exception as error:  # whatever it is, who asked is not let in
             found = error
         self._tell(found)
         for waiting in self._open.pop(key):
