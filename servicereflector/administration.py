@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import __version__
+from .access.gate import Access
 from .emitter.certificates import Certificates
 from .kube.objects import key_of
 from .program import Program
@@ -19,6 +20,7 @@ class Administration:
     :param seconds: the reactor's.
     :param problems: what is wrong with the sources' configuration, a line for each.
     :param certificates: what the Emitter shows, None where it speaks no TLS.
+    :param access: who may ask the Emitter, None where everybody may.
     """
 
     def __init__(
@@ -27,11 +29,13 @@ class Administration:
         seconds: Callable[[], float],
         problems: Callable[[], list[str]] = lambda: [],
         certificates: Certificates | None = None,
+        access: Access | None = None,
     ) -> None:
         self._program = program
         self._seconds = seconds
         self._problems = problems
         self._certificates = certificates
+        self._access = access
 
     def status(self) -> dict[str, Any]:
         """How the host, the sources and the mirrors are."""
@@ -41,10 +45,11 @@ class Administration:
             "host": {"problem": self._program.problem()},
             **self._election(),
             **self._certificate(),
+            **self._consumers(),
             "sources": report_sources(controller, self._program.followers, self._seconds())
             if controller is not None
             else [],
-            "problems": self._problems(),
+            "problems": [*self._problems(), *(self._access.problems if self._access else ())],
             "mirrors": report_mirrors(controller) if controller is not None else [],
         }
 
@@ -99,6 +104,13 @@ class Administration:
             "problem": self._certificates.problem,
         }
         return {"certificate": told}
+
+    def _consumers(self) -> dict[str, Any]:
+        """Nothing where everybody may read."""
+        if self._access is None:
+            return {}
+        refused = {str(code): count for code, count in self._access.stats.refused.items()}
+        return {"consumers": {"open": self._access.consumers(), "refused": refused}}
 
     def _leader(self) -> Controller:
         controller, election = self._controller(), self._program.election

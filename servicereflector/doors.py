@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from twisted.application.service import MultiService
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
+from .access.clientcerts import ClientAuthorities
+from .access.gate import Access
+from .access.identity import AccessError
+from .access.reviews import AccessReviews, Asked, TokenReviews
+from .access.rules import RuleFile, Rules
+from .access.tokenfile import parse_token_file
+from .access.views import parse_views_file
 from .client.connection import ConfigError
 from .emitter.certificates import Certificates, show
 from .emitter.tls import Pair, TlsError, self_signed
@@ -23,13 +30,15 @@ from .options import ReflectorOptions
 if TYPE_CHECKING:
     from twisted.internet.posixbase import PosixReactorBase as Reactor
 
+T = TypeVar("T")
+
 
 @contextmanager
 def blaming(flag: str) -> Iterator[None]:
     """What goes wrong within begins with the flag that it comes from."""
     try:
         yield
-    except (BindError, ConfigError, TlsError) as error:
+    except (AccessError, BindError, ConfigError, TlsError) as error:
         raise type(error)(f"{flag}: {error}") from None
 
 
@@ -55,19 +64,58 @@ def open_doors(doors: Sequence[Door], reactor: Reactor, parent: MultiService) ->
 
 
 def emitter_doors(
-    options: ReflectorOptions, resource: IResource, certificates: Certificates | None
+    options: ReflectorOptions,
+    resource: IResource,
+    certificates: Certificates | None,
+    access: Access | None = None,
 ) -> Iterator[Door]:
     """
     :param certificates: None where there is no HTTPS.
+    :param access: None where everybody may read.
     """
+    plain = secure = resource
+    if access is not None:
+        plain = access.gate(
+            resource, credentials=False, anonymous=options["emitter.insecure-anonymous"]
+        )
+        secure = access.gate(resource, credentials=True)
     if port := options["emitter.insecure-port"]:
         address = (options["emitter.insecure-bind-address"], port)
-        yield Door("--emitter.insecure-port", address, resource)
+        yield Door("--emitter.insecure-port", address, plain)
     if certificates is not None:
         address = (options["emitter.bind-address"], options["emitter.secure-port"])
-        yield Door("--emitter.secure-port", address, resource, certificates)
+        yield Door("--emitter.secure-port", address, secure, certificates)
     if options["emitter.http2-max-streams-per-connection"]:
         Logger().info("--emitter.http2-max-streams-per-connection is ignored: HTTP/1.1 is spoken")
+
+
+def emitter_access(options: ReflectorOptions, reactor: Reactor, host: Asked) -> Access | None:
+    """Who may ask the Emitter for what; None where everybody may read.
+
+    :param host: is asked where the flags say so.
+    :raises AccessError: for files that cannot be used.
+    """
+    if not options.authenticates():
+        return None
+
+    def file(flag: str, parse: Callable[[bytes], T], what: str) -> RuleFile[T] | None:
+        path = options[flag]
+        if not path:
+            return None
+        with blaming(f"--{flag}"):
+            return RuleFile(reactor, Path(path), parse, what=what)
+
+    authentication, authorization = (
+        options[f"emitter.{name}"] == "webhook" for name in ("authentication", "authorization")
+    )
+    rules = Rules(
+        authorities=file("emitter.client-ca-file", ClientAuthorities, "the clients' authority"),
+        tokens=file("emitter.token-auth-file", parse_token_file, "the token file"),
+        token_reviews=TokenReviews(reactor, host) if authentication else None,
+        views=file("emitter.views", parse_views_file, "the file of views"),
+        access_reviews=AccessReviews(reactor, host) if authorization else None,
+    )
+    return Access(reactor, rules)
 
 
 def emitter_certificates(options: ReflectorOptions, reactor: Reactor) -> Certificates | None:
@@ -90,10 +138,13 @@ def emitter_certificates(options: ReflectorOptions, reactor: Reactor) -> Certifi
             else self_signed(Path(options["emitter.cert-dir"]))
         )
         show(default, min_version=version, cipher_suites=suites)
+    asks = bool(options["emitter.client-ca-file"])
     with blaming("--emitter.tls-sni-cert-key"):
         return Certificates(
             reactor,
             [file for pair in (default, *named) for file in (pair.certificate, pair.key)],
-            lambda: show(default, named, min_version=version, cipher_suites=suites),
+            lambda: show(
+                default, named, min_version=version, cipher_suites=suites, asks_clients=asks
+            ),
             epoch=time.time,
         )

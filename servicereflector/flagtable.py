@@ -222,6 +222,44 @@ FLAGS = (
         split=False,
     ),
     Flag(
+        "emitter.client-ca-file",
+        "",
+        "Certificates of who vouches for clients: the common name is the user, the organizations "
+        "are its groups. Any of the three ways to authenticate closes the Emitter to all others.",
+    ),
+    Flag(
+        "emitter.token-auth-file",
+        "",
+        'Bearer tokens, as kube-apiserver has them: token,user,uid,"group,group", a line each.',
+    ),
+    Flag(
+        "emitter.authentication",
+        "",
+        "webhook: the host cluster is asked whose a bearer token is (TokenReview). Needs "
+        "manifests/webhook.yaml.",
+        one_of(("", "webhook")),
+    ),
+    Flag(
+        "emitter.authorization",
+        "always-allow",
+        "What those may read who are known: always-allow, or webhook, as the host cluster's own "
+        "rules say (SubjectAccessReview). Needs manifests/webhook.yaml.",
+        one_of(("always-allow", "webhook")),
+    ),
+    Flag(
+        "emitter.views",
+        "",
+        "A YAML file of who is shown which namespaces and labels; nothing else exists for them.",
+    ),
+    Flag(
+        "emitter.insecure-anonymous",
+        "false",
+        "Serve everybody on the HTTP port, as system:anonymous, although the HTTPS port "
+        "authenticates. Without it the HTTP port then answers health alone.",
+        boolean,
+        boolean=True,
+    ),
+    Flag(
         "emitter.http2-max-streams-per-connection",
         "0",
         "Taken for compatibility, without effect: the Emitter speaks HTTP/1.1.",

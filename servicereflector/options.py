@@ -98,12 +98,32 @@ class ReflectorOptions(FlagOptions):
             raise usage.UsageError(
                 "--emitter.tls-cert-file and --emitter.tls-private-key-file go together"
             )
+        self._check_access()
         if not self["emitter"] and not self["reflector"]:
             raise usage.UsageError("--emitter=false with --reflector=false leaves nothing to do")
         if self.subCommand == "plan" and not self["reflector"]:
             raise usage.UsageError("--reflector=false leaves nothing to plan")
         if self["reflector.leader-elect"]:
             self._check_election()
+
+    def authenticates(self) -> bool:
+        """Whether the Emitter wants to know who asks."""
+        ways = ("client-ca-file", "token-auth-file", "authentication")
+        return any(self[f"emitter.{way}"] for way in ways)
+
+    def _check_access(self) -> None:
+        if self.authenticates():
+            if not self["emitter.secure-port"]:
+                raise usage.UsageError(
+                    "--emitter.secure-port: credentials are taken over HTTPS alone: say a port"
+                )
+            return
+        for name, idle in (("views", ""), ("authorization", "always-allow")):
+            if self[f"emitter.{name}"] != idle:
+                raise usage.UsageError(
+                    f"--emitter.{name}: nobody is known without --emitter.client-ca-file, "
+                    "--emitter.token-auth-file or --emitter.authentication"
+                )
 
     def _check_election(self) -> None:
         flag, timing = "--reflector.leader-elect", self.election_timing()

@@ -48,6 +48,10 @@ def status_text(status: Json) -> Iterator[str]:
         yield f"The Emitter shows {certificate.get('fingerprint')}, {told}"
         if problem := certificate.get("problem"):
             yield printable(f"! the certificate stays as it was: {problem}")
+    if consumers := status.get("consumers"):
+        watches = ", ".join(f"{name} ({n})" for name, n in consumers.get("open", {}).items())
+        refused = sum(consumers.get("refused", {}).values())
+        yield printable(f"The Emitter's clients: {watches or 'none'}; requests refused: {refused}")
     yield ""
     if not status.get("sources"):
         yield "No sources."

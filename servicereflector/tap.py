@@ -21,10 +21,11 @@ from twisted.application.service import IService, MultiService
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 
+from .access.identity import AccessError
 from .client.connection import ConfigError
 from .client.credentials import Credentials
 from .clock import count_steadily
-from .doors import Door, blaming, emitter_certificates, emitter_doors, open_doors
+from .doors import Door, blaming, emitter_access, emitter_certificates, emitter_doors, open_doors
 from .emitter.tls import TlsError
 from .ops.sockets import BindError
 from .options import ReflectorOptions
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from .administration import Administration
     from .client.config import HostLocation
+    from .client.http import KubeClient
     from .election.service import Candidacy
     from .listwatch.limits import Limits
     from .mirror.policy import Policy
@@ -110,13 +112,14 @@ def makeService(options: Options) -> IService:
 
             sys.exit(run(options.subOptions, sys.stdout, sys.stderr))
         return build(options, reactor)
-    except (BindError, ConfigError, TlsError) as error:
+    except (AccessError, BindError, ConfigError, TlsError) as error:
         _refuse(str(error))
 
 
 def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     """The program that the options describe.
 
+    :raises AccessError: a file of the Emitter's clients that cannot be used.
     :raises ConfigError: a cluster that cannot be used.
     :raises TlsError: a certificate that cannot be used.
     :raises BindError: an address that cannot be listened on.
@@ -127,7 +130,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     from .ops.metrics import ProgramCollector, make_registry
     from .ops.turns import measure
 
-    program, sourcing = _program(options, reactor)
+    program, sourcing, host = _program(options, reactor)
     service = GracefulService(reactor)
     program.setServiceParent(service)
     problems: Callable[[], list[str]] = list
@@ -144,7 +147,10 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     certificates = None if program.read_api is None else emitter_certificates(options, reactor)
     if certificates is not None:
         certificates.setServiceParent(service)
-    administration = Administration(program, reactor.seconds, problems, certificates)
+    access = None if program.read_api is None else emitter_access(options, reactor, host)
+    if access is not None:
+        access.setServiceParent(service)
+    administration = Administration(program, reactor.seconds, problems, certificates, access)
     _serve_admin(options, reactor, administration, service)
     streams = program.read_api.stats if program.read_api is not None else None
     collector = ProgramCollector(
@@ -156,11 +162,12 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
         program.election,
         measure(reactor),
         certificates,
+        access,
     )
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
     doors = [Door("--listen", options["listen"], health.app.resource())]
     if program.read_api is not None:
-        doors += emitter_doors(options, program.read_api.app.resource(), certificates)
+        doors += emitter_doors(options, program.read_api.app.resource(), certificates, access)
     open_doors(doors, reactor, service)
     spare_survivors()
     return service
@@ -195,7 +202,7 @@ def _candidacy(options: ReflectorOptions, host: HostLocation) -> Candidacy | Non
     )
 
 
-def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sourcing]:
+def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sourcing, KubeClient]:
     from .client.http import KubeClient
     from .program import Program, Roles
     from .sourcing import Sourcing, client_limits
@@ -216,7 +223,7 @@ def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sour
     sourcing = Sourcing(reactor, options)
     program = Program(surroundings(reactor, limits), host, sourcing.flags, roles)
     sourcing.use = program.use_sources
-    return program, sourcing
+    return program, sourcing, host
 
 
 def _source_directory(

@@ -19,6 +19,13 @@ def digest_of(token: str) -> bytes:
     return sha256(token.encode()).digest()
 
 
+def parse_token_file(content: bytes) -> Tokens:
+    """
+    :raises AccessError: as :func:`parse_tokens` does.
+    """
+    return parse_tokens(content.decode("utf-8-sig"))
+
+
 def parse_tokens(text: str) -> Tokens:
     """Who each token belongs to, by its digest. Of a token that comes twice the last line counts,
     and lines without one are left out, as kube-apiserver has it.

@@ -51,6 +51,13 @@ class Views:
         return EVERYTHING if Part() in parts else Scope(tuple(parts))
 
 
+def parse_views_file(content: bytes) -> Views:
+    """
+    :raises AccessError: as :func:`parse_views` does.
+    """
+    return parse_views(content.decode("utf-8-sig"))
+
+
 def parse_views(text: str) -> Views:
     """
     :raises AccessError: naming the view by its number, from 1 on.

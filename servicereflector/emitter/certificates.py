@@ -48,21 +48,27 @@ class Shown:
 
 
 def show(
-    default: Pair, named: Sequence[Pair] = (), *, min_version: str, cipher_suites: Sequence[str]
+    default: Pair,
+    named: Sequence[Pair] = (),
+    *,
+    min_version: str,
+    cipher_suites: Sequence[str],
+    asks_clients: bool = False,
 ) -> Shown:
     """Read the files.
 
     :param named: pairs for clients that ask for one of their domains.
+    :param asks_clients: whether clients are asked for a certificate.
     :raises TlsError: for files that cannot be used.
     """
-    options = server_options(default, min_version=min_version, cipher_suites=cipher_suites)
-    choose_by_name(
-        options,
-        [
-            (pair, server_options(pair, min_version=min_version, cipher_suites=cipher_suites))
-            for pair in named
-        ],
-    )
+
+    def options_of(pair: Pair) -> CertificateOptions:
+        return server_options(
+            pair, min_version=min_version, cipher_suites=cipher_suites, asks_clients=asks_clients
+        )
+
+    options = options_of(default)
+    choose_by_name(options, [(pair, options_of(pair)) for pair in named])
     certificate = cast("x509.Certificate", options.certificate)  # as server_options has it
     return Shown(
         options,

@@ -85,11 +85,18 @@ def check_suites(names: Sequence[str]) -> AcceptableCiphers | None:
 
 
 def server_options(
-    pair: Pair, *, min_version: str = "", cipher_suites: Sequence[str] = ()
+    pair: Pair,
+    *,
+    min_version: str = "",
+    cipher_suites: Sequence[str] = (),
+    asks_clients: bool = False,
 ) -> CertificateOptions:
     """The TLS of a server that shows this pair.
 
     :param min_version: ``""`` is TLS 1.2.
+    :param asks_clients: whether clients are asked for a certificate. Any is taken, as by
+        kube-apiserver: one that nobody vouches for is a matter of 401, not of the handshake.
+
     :raises TlsError: for a file that cannot be read or used, or an unknown suite.
     """
     suites = check_suites(cipher_suites)
@@ -105,7 +112,9 @@ def server_options(
             raiseMinimumTo=_VERSIONS[min_version or "VersionTLS12"],
             acceptableCiphers=suites,
         )
-        options.getContext()  # which makes it, and compares the two
+        context = options.getContext()  # which makes it, and compares the two
+        if asks_clients:
+            context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
     except OSError as error:
         raise TlsError(f"{error.filename}: {error.strerror}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm, SSL.Error):

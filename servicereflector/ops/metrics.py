@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from twisted.internet.interfaces import IReactorTime
 
 from .. import __version__
+from ..access.gate import Access
 from ..election.service import LeaderElection
 from ..emitter.certificates import Certificates
 from ..emitter.streams import StreamStats
@@ -72,6 +73,7 @@ class ProgramCollector(Collector):
     :param election: None where the Reflector is alone.
     :param turns: the reactor's, None where they are not measured.
     :param certificates: what the Emitter shows, None where it speaks no TLS.
+    :param access: who may ask the Emitter, None where everybody may.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class ProgramCollector(Collector):
         election: LeaderElection | None = None,
         turns: Turns | None = None,
         certificates: Certificates | None = None,
+        access: Access | None = None,
     ) -> None:
         self._clock = clock
         self._informers = informers
@@ -93,6 +96,7 @@ class ProgramCollector(Collector):
         self._election = election
         self._turns = turns
         self._certificates = certificates
+        self._access = access
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "The version that runs.", {(__version__,): 1}, ["version"])
@@ -113,6 +117,22 @@ class ProgramCollector(Collector):
                 "When the certificate that the Emitter shows ends.",
                 {(): self._certificates.shown.expires},
             )
+        if self._access is not None:
+            yield from self._of_access(self._access)
+
+    @staticmethod
+    def _of_access(access: Access) -> Iterator[Metric]:
+        yield _counter(
+            "emitter_refused_requests",
+            "Requests of whom nobody knows, and for what they may not have.",
+            {(str(code),): count for code, count in access.stats.refused.items()},
+            ["code"],
+        )
+        yield _gauge(
+            "emitter_access_files_bad",
+            "How many of the files that say who may ask cannot be used as they are now.",
+            {(): len(access.problems)},
+        )
 
     @staticmethod
     def _of_turns(turns: Turns) -> Iterator[Metric]:
