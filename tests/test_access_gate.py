@@ -444,8 +444,13 @@ def test_a_stranger_cannot_have_the_host_asked_without_end(guarded: Guarded) -> 
     assert sorted(codes) == [200] * 64 + [429] * 36
 
 
-def test_a_client_that_goes_while_the_host_is_asked_disturbs_nobody(guarded: Guarded) -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_a_client_that_goes_while_the_host_is_asked_disturbs_nobody(
+    guarded: Guarded, known: bool
+) -> None:
     token_reviews(guarded)
+    answer = guarded.host.answers["TokenReview"]
+    guarded.host.answers["TokenReview"] = {**answer, "authenticated": known}
     assert guarded.access is not None
     guarded.host.waiting = []
     agent = guarded.network.agent()
@@ -459,7 +464,7 @@ def test_a_client_that_goes_while_the_host_is_asked_disturbs_nobody(guarded: Gua
     guarded.mesh.settle()
     assert guarded.access.consumers() == {}
     guarded.host.waiting = None
-    assert guarded.ask("/version", "jwt")[0] == 200
+    assert guarded.ask("/version", "jwt")[0] == (200 if known else 401)
 
 
 def test_the_host_says_what_users_may_read(guarded: Guarded) -> None:

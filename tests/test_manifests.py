@@ -196,7 +196,7 @@ def test_roles_of_one_name_are_the_same_in_all_manifests() -> None:
 def test_additions_are_for_the_accounts_of_installs() -> None:
     accounts = [Install(name).account["metadata"] for name in INSTALLS]
     known = [(account["name"], account["namespace"]) for account in accounts]
-    for name in ("delete-namespaces.yaml",):
+    for name in ("delete-namespaces.yaml", "webhook.yaml"):
         role, binding = ALL[name]
         assert binding["roleRef"]["name"] == role["metadata"]["name"]
         for subject in binding["subjects"]:

@@ -46,6 +46,10 @@ TABLE: dict[str, tuple[Any, str, Any]] = {
         "c.pem,k.pem:a.example,*.b.example",
         [NamedPair("c.pem", "k.pem", ("a.example", "*.b.example"))],
     ),
+    "emitter.client-ca-file": ("", "/ca.crt", "/ca.crt"),
+    "emitter.token-auth-file": ("", "/tokens.csv", "/tokens.csv"),
+    "emitter.authentication": ("", "webhook", "webhook"),
+    "emitter.insecure-anonymous": (False, "true", True),
     "emitter.http2-max-streams-per-connection": (0, "100", 100),
     "reflector.source-api": (
         [],
@@ -113,6 +117,8 @@ def test_every_flag_is_in_this_table_or_has_a_test_of_its_own() -> None:
         "reflector.selector",
         "emitter.tls-cert-file",
         "emitter.tls-private-key-file",
+        "emitter.authorization",
+        "emitter.views",
     }
     assert {flag.name for flag in FLAGS} == TABLE.keys() | elsewhere
 
@@ -420,6 +426,22 @@ def test_the_times_of_an_election_are_those_of_its_flags() -> None:
     flags = ("lease-duration=9s", "renew-deadline=5s", "retry-period=1s")
     options = parse("--reflector.leader-elect", *(f"--reflector.leader-elect-{f}" for f in flags))
     assert options.election_timing() == Timing(9.0, 5.0, 1.0)
+
+
+@pytest.mark.parametrize("flag", ["--emitter.authorization=webhook", "--emitter.views=v.yaml"])
+def test_rules_for_users_whom_nobody_knows_are_refused(flag: str) -> None:
+    name = flag.partition("=")[0]
+    assert refusal(flag) == (
+        f"{name}: nobody is known without --emitter.client-ca-file, "
+        "--emitter.token-auth-file or --emitter.authentication"
+    )
+    assert parse(flag, "--emitter.client-ca-file=ca.crt").authenticates()
+
+
+def test_credentials_need_https() -> None:
+    assert refusal("--emitter.token-auth-file=t", "--emitter.secure-port=0") == (
+        "--emitter.secure-port: credentials are taken over HTTPS alone: say a port"
+    )
 
 
 def test_both_roles_off_is_refused() -> None:

@@ -23,7 +23,7 @@ from servicereflector.testing.certificates import Authority
 from servicereflector.testing.envtest import ApiServer
 from servicereflector.testing.processes import free_port
 
-from .clusters import Cluster, RunningProgram, eventually
+from .clusters import Cluster, RunningProgram, eventually, fetch
 from .installs import ACCOUNTS, INSTALLS, Install, added, groups, installed, may
 from .tour import Stage, Tour, see_what_is_emitted
 
@@ -164,6 +164,43 @@ def test_namespaces_are_deleted_with_a_role_of_its_own(
     }
 
 
+def test_the_host_is_asked_about_clients_with_a_role_of_its_own(
+    guarded: Cluster, tmp_path: Path
+) -> None:
+    """Without it nobody is let in, and the log says what is missing."""
+    pair = Authority.create(tmp_path, "emitter").server(("127.0.0.1",))
+    tls = ssl.create_default_context(cafile=str(tmp_path / "emitter.crt"))
+    port = free_port()
+    with installed(guarded, "emitter.yaml") as install:
+        program = install.program(
+            tmp_path,
+            {
+                "--emitter.tls-cert-file": str(pair[0]),
+                "--emitter.tls-private-key-file": str(pair[1]),
+                "--emitter.secure-port": str(port),
+                "--emitter.insecure-port": "0",
+            },
+            f"--emitter.secure-port={port}",
+            "--emitter.authentication=webhook",
+            "--emitter.authorization=webhook",
+        )
+
+        def code() -> int:
+            headers = {"Authorization": f"Bearer {guarded.server.admin_token}"}
+            return fetch(f"https://127.0.0.1:{port}/api/v1/services", tls, headers=headers)[0]
+
+        try:
+            program.wait_until_ready()
+            assert code() == 503
+            eventually(program.log, lambda: "a TokenReview failed: 403" in program.log())
+            with added(guarded, install, "webhook.yaml"):
+                eventually(program.log, lambda: code() == 200)
+                usable = granted(documents("webhook.yaml"))
+                eventually("both", lambda: usable <= install.asked().used)
+        finally:
+            program.kill()
+
+
 def test_an_upgrade_takes_away_what_is_no_longer_needed(guarded: Cluster) -> None:
     """The old binding stays: what it refers to cannot be changed. What that allows can."""
     new = MANIFESTS / "service-reflector.yaml"
@@ -205,6 +242,6 @@ def kubectl(cluster: Cluster, *arguments: str) -> None:
 
 def test_every_manifest_is_proven() -> None:
     """The others allow nothing."""
-    proven = {*INSTALLS, "delete-namespaces.yaml"}
+    proven = {*INSTALLS, "delete-namespaces.yaml", "webhook.yaml"}
     names = {path.name for path in MANIFESTS.glob("*.yaml")}
     assert {name for name in names if granted(documents(name))} == proven
