@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from .election.fence import Fence
 from .election.service import Candidacy, LeaderElection, LeaseApi
 from .emitter.api import ReadApi
+from .emitter.bounds import UNLIMITED, ReadLimits
 from .emitter.collection import Served
 from .kube.objects import Record, split_key
 from .kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES
@@ -71,6 +72,7 @@ class Roles:
     :ivar policy: how the Reflector mirrors.
     :ivar delete_namespaces: whether namespaces that it created are deleted when they are empty.
     :ivar compare_period: seconds between comparisons of all that there is, 0 for none.
+    :ivar read_limits: what the Emitter's clients may have at a time.
     :ivar candidacy: of a Reflector that writes only while it leads others, None for one alone.
     """
 
@@ -81,6 +83,7 @@ class Roles:
     delete_namespaces: bool = False
     compare_period: float = 0.0
     candidacy: Candidacy | None = None
+    read_limits: ReadLimits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +278,7 @@ class Program(MultiService):
             [Served(self._services, emitted), Served(self._endpoints, emitted)],
             server=lambda: self.version.current,
             now=self._world.epoch,
+            limits=self._roles.read_limits,
         )
 
     def _follow_host(self, store: Store, namespace: str, **options: Any) -> Informer:

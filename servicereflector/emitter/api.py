@@ -35,8 +35,9 @@ from .answers import (
     respond_in_text,
     takes_gzip,
 )
+from .bounds import PIECE, UNLIMITED, ReadLimits, Reads
 from .collection import GZIP_FROM, Collection, Served
-from .consumers import consumer_of
+from .consumers import Consumer, consumer_of
 from .negotiation import (
     Form,
     encode,
@@ -46,6 +47,7 @@ from .negotiation import (
     route_to_resource,
 )
 from .queries import (
+    Query,
     asks_to_watch,
     check_path_segment,
     check_timeout,
@@ -53,6 +55,7 @@ from .queries import (
     parse_get,
     parse_query,
 )
+from .refusals import Refusals
 from .streams import StreamStats
 
 Json = dict[str, Any]
@@ -73,6 +76,7 @@ class ReadApi:
     :param server: what the upstream tells of itself, None as long as it is not known.
     :param verbs: what discovery tells that can be done.
     :param now: the time in seconds since the epoch.
+    :ivar reads: what is being read, and what was refused.
     """
 
     app = Klein()
@@ -87,8 +91,10 @@ class ReadApi:
         server: Callable[[], ServerInfo | None],
         verbs: tuple[str, ...] = discovery.READING,
         now: Callable[[], float] = time.time,
+        limits: ReadLimits = UNLIMITED,
     ) -> None:
         self.stats = StreamStats()
+        self.reads = Reads(limits, Refusals(reactor.seconds))
         self._server = server
         self._verbs = verbs
         self._reactor = reactor
@@ -281,6 +287,19 @@ class ReadApi:
         if consumer.scope is not None:
             query = replace(query, filter=replace(query.filter, scope=consumer.scope))
         too_early = partial(query.too_early, minor)
+        places = self.reads.watches if query.watch else self.reads.lists
+        with self.reads.place(places, request):
+            return await self._read(request, collection, query, form, consumer, too_early)
+
+    async def _read(
+        self,
+        request: Request,
+        collection: Collection,
+        query: Query,
+        form: Form,
+        consumer: Consumer,
+        too_early: Callable[[int, int], ApiError],
+    ) -> bytes:
         if query.watch:
             if query.initial_events:
                 await collection.reach(query.version, too_early)
@@ -296,7 +315,8 @@ class ReadApi:
             request.setHeader(b"Content-Encoding", b"gzip")
             request.setHeader(b"Vary", b"Accept-Encoding")
         self.stats.bytes_sent += len(data)
-        return respond(request, 200, data, form.content_type)
+        document = respond(request, 200, data, form.content_type)
+        return await self.reads.send(self._reactor, request, document)
 
     @app.route("/api/<version>/<plural>/<name>")
     @app.route("/api/<version>/namespaces/<namespace>/<plural>/<name>")
@@ -328,9 +348,12 @@ class ReadApi:
         form = self._form(request, parameters, collection, watch=False, listed=False)
         check_path_segment(name)
         await collection.reach(parse_get(parameters, self._told().minor))
-        scope = consumer_of(request).scope or EVERYTHING
-        found = collection.get(namespace, name, form, scope)
-        return respond(request, 200, found, form.content_type)
+        data = collection.get(namespace, name, form, consumer_of(request).scope or EVERYTHING)
+        if len(data) <= PIECE:
+            return respond(request, 200, data, form.content_type)
+        with self.reads.place(self.reads.lists, request):  # it costs as much as one
+            body = respond(request, 200, data, form.content_type)
+            return await self.reads.send(self._reactor, request, body)
 
     def _form(
         self,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -24,6 +24,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Site
 
 from ..client.keepalive import keep_alive
+from .channels import BoundedRequest, Channel, Connections
 
 if TYPE_CHECKING:
     from twisted.internet.posixbase import PosixReactorBase
@@ -66,6 +67,27 @@ class QuietSite(Site):
     """A Site without an access log: watches live for an hour, metrics tell the rest."""
 
     noisy = False
+    protocol = Channel  # type: ignore[assignment]  # where Twisted's has a place for HTTP/2
+    requestFactory = BoundedRequest
+
+    def __init__(
+        self, resource: IResource, connections: Connections | None = None, **options: Any
+    ) -> None:
+        """
+        :param connections: None for no limits.
+        :param options: as Site takes them.
+        """
+        super().__init__(resource, **options)
+        self._connections = connections
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Not HTTP/2, even where there is a library for it: its streams have no limits here."""
+        return [b"http/1.1"]
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        channel = super().buildProtocol(addr)
+        channel.connections = self._connections
+        return channel
 
     def log(self, request: HttpRequest) -> None:
         pass
@@ -108,9 +130,13 @@ class SiteService(Service):
         reactor: PosixReactorBase,
         resource: IResource,
         tls: IOpenSSLServerConnectionCreator | None = None,
+        connections: Connections | None = None,
     ) -> None:
+        """
+        :param connections: None for no limits.
+        """
         self._reactor = reactor
-        site = QuietSite(resource)
+        site = QuietSite(resource, connections)
         self._factory = (
             _Drained(site) if tls is None else _Tls(tls, isClient=False, wrappedFactory=site)
         )
@@ -154,8 +180,9 @@ class SocketService(SiteService):
         listening: socket.socket,
         resource: IResource,
         tls: IOpenSSLServerConnectionCreator | None = None,
+        connections: Connections | None = None,
     ) -> None:
-        super().__init__(reactor, resource, tls)
+        super().__init__(reactor, resource, tls, connections)
         self._socket = listening
 
     @property
