@@ -22,8 +22,13 @@ from .access.rules import RuleFile, Rules
 from .access.tokenfile import parse_token_file
 from .access.views import parse_views_file
 from .client.connection import ConfigError
+from .emitter.bounds import ReadLimits
 from .emitter.certificates import Certificates, show
+from .emitter.clients import Bound
+from .emitter.refusals import Refusals
 from .emitter.tls import Pair, TlsError, self_signed
+from .ops.channels import ChannelLimits, Connections
+from .ops.descriptors import room_for
 from .ops.sockets import BindError, SocketService, bind
 from .options import ReflectorOptions
 
@@ -31,6 +36,9 @@ if TYPE_CHECKING:
     from twisted.internet.posixbase import PosixReactorBase as Reactor
 
 T = TypeVar("T")
+
+#: Of the port of health and metrics: kubelets and Prometheus ask, and people.
+HEALTH_CONNECTIONS = Bound(1000, 200)
 
 
 @contextmanager
@@ -50,6 +58,7 @@ class Door:
     address: tuple[str, int]
     resource: IResource
     tls: IOpenSSLServerConnectionCreator | None = None
+    connections: Connections | None = None
 
 
 def open_doors(doors: Sequence[Door], reactor: Reactor, parent: MultiService) -> None:
@@ -58,7 +67,7 @@ def open_doors(doors: Sequence[Door], reactor: Reactor, parent: MultiService) ->
         for door in doors:
             with blaming(door.flag):
                 listening = opened.enter_context(bind(*door.address))
-            service = SocketService(reactor, listening, door.resource, door.tls)
+            service = SocketService(reactor, listening, door.resource, door.tls, door.connections)
             service.setServiceParent(parent)
         opened.pop_all()
 
@@ -68,10 +77,12 @@ def emitter_doors(
     resource: IResource,
     certificates: Certificates | None,
     access: Access | None = None,
+    connections: Connections | None = None,
 ) -> Iterator[Door]:
     """
     :param certificates: None where there is no HTTPS.
     :param access: None where everybody may read.
+    :param connections: of all doors together; None for no limits.
     """
     plain = secure = resource
     if access is not None:
@@ -81,12 +92,38 @@ def emitter_doors(
         secure = access.gate(resource, credentials=True)
     if port := options["emitter.insecure-port"]:
         address = (options["emitter.insecure-bind-address"], port)
-        yield Door("--emitter.insecure-port", address, plain)
+        yield Door("--emitter.insecure-port", address, plain, None, connections)
     if certificates is not None:
         address = (options["emitter.bind-address"], options["emitter.secure-port"])
-        yield Door("--emitter.secure-port", address, secure, certificates)
+        yield Door("--emitter.secure-port", address, secure, certificates, connections)
     if options["emitter.http2-max-streams-per-connection"]:
         Logger().info("--emitter.http2-max-streams-per-connection is ignored: HTTP/1.1 is spoken")
+
+
+def emitter_connections(options: ReflectorOptions, refusals: Refusals) -> Connections:
+    """As many as the flags allow, and the system."""
+    asked = options["emitter.max-connections"]
+    possible = room_for(asked)
+    if possible < asked:
+        Logger().warn(
+            "--emitter.max-connections: {asked} are more than this process may have files open: "
+            "{possible} it is",
+            asked=asked,
+            possible=possible,
+        )
+    bound = Bound(possible, options["emitter.max-connections-per-client"])
+    return Connections(
+        ChannelLimits(options["emitter.header-timeout"], connections=bound), refusals
+    )
+
+
+def read_limits(options: ReflectorOptions) -> ReadLimits:
+    """What the Emitter's clients may read at a time."""
+    watches, lists = (
+        Bound(options[f"emitter.max-{kind}"], options[f"emitter.max-{kind}-per-client"])
+        for kind in ("watches", "lists")
+    )
+    return ReadLimits(watches, lists)
 
 
 def emitter_access(options: ReflectorOptions, reactor: Reactor, host: Asked) -> Access | None:

@@ -260,6 +260,30 @@ FLAGS = (
         boolean=True,
     ),
     Flag(
+        "emitter.max-connections",
+        "10000",
+        "Connections to both ports of the Emitter at a time; one that has been idle makes room. 0 is "
+        "any number, here and below. A client is an IPv4 address, or the /64 of an IPv6 address.",
+        count,
+    ),
+    Flag("emitter.max-connections-per-client", "1000", "The same of one client.", count),
+    Flag(
+        "emitter.header-timeout",
+        "10s",
+        "From a connection's beginning, or a request's first byte, to the end of its headers. 0 is "
+        "no limit.",
+        duration,
+    ),
+    Flag("emitter.max-watches", "10000", "Watches at a time; more are answered with 429.", count),
+    Flag("emitter.max-watches-per-client", "1000", "The same of one client.", count),
+    Flag(
+        "emitter.max-lists",
+        "100",
+        "Lists under way at a time, until their clients have taken them; more are answered with 429.",
+        count,
+    ),
+    Flag("emitter.max-lists-per-client", "20", "The same of one client.", count),
+    Flag(
         "emitter.http2-max-streams-per-connection",
         "0",
         "Taken for compatibility, without effect: the Emitter speaks HTTP/1.1.",

@@ -25,7 +25,17 @@ from .access.identity import AccessError
 from .client.connection import ConfigError
 from .client.credentials import Credentials
 from .clock import count_steadily
-from .doors import Door, blaming, emitter_access, emitter_certificates, emitter_doors, open_doors
+from .doors import (
+    HEALTH_CONNECTIONS,
+    Door,
+    blaming,
+    emitter_access,
+    emitter_certificates,
+    emitter_connections,
+    emitter_doors,
+    open_doors,
+    read_limits,
+)
 from .emitter.tls import TlsError
 from .ops.sockets import BindError
 from .options import ReflectorOptions
@@ -125,6 +135,8 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     :raises BindError: an address that cannot be listened on.
     """
     from .administration import Administration
+    from .emitter.refusals import Refusals
+    from .ops.channels import ChannelLimits, Connections
     from .ops.garbage import spare_survivors
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
@@ -153,6 +165,9 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     administration = Administration(program, reactor.seconds, problems, certificates, access)
     _serve_admin(options, reactor, administration, service)
     streams = program.read_api.stats if program.read_api is not None else None
+    connections = None
+    if program.read_api is not None:
+        connections = emitter_connections(options, program.read_api.reads.refusals)
     collector = ProgramCollector(
         reactor,
         program.informers,
@@ -163,11 +178,17 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
         measure(reactor),
         certificates,
         access,
+        program.read_api.reads if program.read_api is not None else None,
+        connections,
     )
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
-    doors = [Door("--listen", options["listen"], health.app.resource())]
+    limits = ChannelLimits(connections=HEALTH_CONNECTIONS)
+    few = Connections(limits, Refusals(reactor.seconds))
+    doors = [Door("--listen", options["listen"], health.app.resource(), None, few)]
     if program.read_api is not None:
-        doors += emitter_doors(options, program.read_api.app.resource(), certificates, access)
+        doors += emitter_doors(
+            options, program.read_api.app.resource(), certificates, access, connections
+        )
     open_doors(doors, reactor, service)
     spare_survivors()
     return service
@@ -219,6 +240,7 @@ def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sour
         delete_namespaces=options["reflector.delete-namespaces"],
         compare_period=0.0 if planning else options["reflector.compare-period"],
         candidacy=None if planning else _candidacy(options, location),
+        read_limits=read_limits(options),
     )
     sourcing = Sourcing(reactor, options)
     program = Program(surroundings(reactor, limits), host, sourcing.flags, roles)

@@ -50,6 +50,13 @@ TABLE: dict[str, tuple[Any, str, Any]] = {
     "emitter.token-auth-file": ("", "/tokens.csv", "/tokens.csv"),
     "emitter.authentication": ("", "webhook", "webhook"),
     "emitter.insecure-anonymous": (False, "true", True),
+    "emitter.max-connections": (10_000, "0", 0),
+    "emitter.max-connections-per-client": (1000, "5", 5),
+    "emitter.header-timeout": (10.0, "0", 0.0),
+    "emitter.max-watches": (10_000, "7", 7),
+    "emitter.max-watches-per-client": (1000, "8", 8),
+    "emitter.max-lists": (100, "9", 9),
+    "emitter.max-lists-per-client": (20, "10", 10),
     "emitter.http2-max-streams-per-connection": (0, "100", 100),
     "reflector.source-api": (
         [],

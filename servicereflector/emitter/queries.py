@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ..kube.fields import FieldSelector, parse_fields
 from ..kube.names import NEWEST, quoted
 from ..kube.resources import Resource
-from ..kube.selectors import SelectorError, parse_labels
+from ..kube.selectors import LabelSelector, SelectorError, parse_labels
 from ..kube.status import (
     ApiError,
     bad_request,
@@ -33,6 +33,9 @@ _SNAPSHOTS = 34
 
 #: The minor version from which ``timeout`` is read, and ``export`` refused.
 _DEADLINES = 21
+
+#: How much a request's selectors may ask for: more than anybody writes. The API has no such limit.
+MAX_REQUIREMENTS, MAX_VALUES = 128, 1024
 
 #: As Go writes one.
 _DURATION = re.compile(r"[+-]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)")
@@ -135,6 +138,7 @@ def parse_query(
             initial_events, match = True, "NotOlderThan"
         check_options(match, version_text, token, watch, initial_events, minor)
         fields.check(resource, minor)
+        _check_size(labels, fields)
     except SelectorError as error:
         raise bad_request(str(error)) from None
     query = Query(
@@ -149,6 +153,17 @@ def parse_query(
     if watches:
         return _watched(query, version_text, match)
     return _listed(query, version_text, match, token, minor)
+
+
+def _check_size(labels: LabelSelector, fields: FieldSelector) -> None:
+    """
+    :raises ApiError: 400 for what would have to be compared with each object for long.
+    """
+    values = sum(len(requirement.values) for requirement in labels.requirements)
+    if len(labels.requirements) + len(fields.terms) > MAX_REQUIREMENTS or values > MAX_VALUES:
+        raise bad_request(
+            f"the selectors have more than {MAX_REQUIREMENTS} requirements or {MAX_VALUES} values"
+        )
 
 
 def _watched(query: Query, version: str, match: str) -> Query:

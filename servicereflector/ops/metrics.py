@@ -24,6 +24,7 @@ from twisted.internet.interfaces import IReactorTime
 from .. import __version__
 from ..access.gate import Access
 from ..election.service import LeaderElection
+from ..emitter.bounds import Reads
 from ..emitter.certificates import Certificates
 from ..emitter.streams import StreamStats
 from ..listwatch.informer import Informer
@@ -31,6 +32,7 @@ from ..mirror.freshness import Freshness
 from ..mirror.states import State
 from ..reflector.comparison import Comparison, ComparisonStats
 from ..reflector.controller import Controller
+from .channels import Connections
 from .turns import BUCKETS, Turns
 
 _PREFIX = "service_reflector_"
@@ -74,6 +76,8 @@ class ProgramCollector(Collector):
     :param turns: the reactor's, None where they are not measured.
     :param certificates: what the Emitter shows, None where it speaks no TLS.
     :param access: who may ask the Emitter, None where everybody may.
+    :param reads: of the Emitter's clients, None without that role.
+    :param connections: of the Emitter's clients, None without that role.
     """
 
     def __init__(
@@ -87,6 +91,8 @@ class ProgramCollector(Collector):
         turns: Turns | None = None,
         certificates: Certificates | None = None,
         access: Access | None = None,
+        reads: Reads | None = None,
+        connections: Connections | None = None,
     ) -> None:
         self._clock = clock
         self._informers = informers
@@ -97,6 +103,8 @@ class ProgramCollector(Collector):
         self._turns = turns
         self._certificates = certificates
         self._access = access
+        self._reads = reads
+        self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "The version that runs.", {(__version__,): 1}, ["version"])
@@ -117,6 +125,14 @@ class ProgramCollector(Collector):
                 "When the certificate that the Emitter shows ends.",
                 {(): self._certificates.shown.expires},
             )
+        if self._reads is not None:
+            yield from self._of_reads(self._reads)
+        if self._connections is not None:
+            yield _gauge(
+                "emitter_connections",
+                "Open connections of the Emitter's clients.",
+                {(): len(self._connections)},
+            )
         if self._access is not None:
             yield from self._of_access(self._access)
 
@@ -132,6 +148,16 @@ class ProgramCollector(Collector):
             "emitter_access_files_bad",
             "How many of the files that say who may ask cannot be used as they are now.",
             {(): len(access.problems)},
+        )
+
+    @staticmethod
+    def _of_reads(reads: Reads) -> Iterator[Metric]:
+        yield _gauge("emitter_lists", "Lists under way.", {(): reads.lists.count})
+        yield _counter(
+            "emitter_limits",
+            "How often a client of the Emitter came up against a limit.",
+            {(reason,): count for reason, count in reads.refusals.counts.items()},
+            ["limit"],
         )
 
     @staticmethod
