@@ -112,9 +112,8 @@ def emitter_connections(options: ReflectorOptions, refusals: Refusals) -> Connec
             possible=possible,
         )
     bound = Bound(possible, options["emitter.max-connections-per-client"])
-    return Connections(
-        ChannelLimits(options["emitter.header-timeout"], connections=bound), refusals
-    )
+    limits = ChannelLimits(options["emitter.header-timeout"], connections=bound)
+    return Connections(limits, refusals)
 
 
 def read_limits(options: ReflectorOptions) -> ReadLimits:

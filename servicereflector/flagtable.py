@@ -262,8 +262,8 @@ FLAGS = (
     Flag(
         "emitter.max-connections",
         "10000",
-        "Connections to both ports of the Emitter at a time; one that has been idle makes room. 0 is "
-        "any number, here and below. A client is an IPv4 address, or the /64 of an IPv6 address.",
+        "Connections to both ports of the Emitter at a time; one that is idle makes room. 0 is any "
+        "number, here and below. A client is an IPv4 address, or the /64 of an IPv6 address.",
         count,
     ),
     Flag("emitter.max-connections-per-client", "1000", "The same of one client.", count),
@@ -279,7 +279,8 @@ FLAGS = (
     Flag(
         "emitter.max-lists",
         "100",
-        "Lists under way at a time, until their clients have taken them; more are answered with 429.",
+        "Lists under way at a time, until their clients have taken them; more are answered with "
+        "429.",
         count,
     ),
     Flag("emitter.max-lists-per-client", "20", "The same of one client.", count),

@@ -186,9 +186,8 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     few = Connections(limits, Refusals(reactor.seconds))
     doors = [Door("--listen", options["listen"], health.app.resource(), None, few)]
     if program.read_api is not None:
-        doors += emitter_doors(
-            options, program.read_api.app.resource(), certificates, access, connections
-        )
+        api = program.read_api.app.resource()
+        doors += emitter_doors(options, api, certificates, access, connections)
     open_doors(doors, reactor, service)
     spare_survivors()
     return service

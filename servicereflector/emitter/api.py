@@ -37,7 +37,7 @@ from .answers import (
 )
 from .bounds import PIECE, UNLIMITED, ReadLimits, Reads
 from .collection import GZIP_FROM, Collection, Served
-from .consumers import Consumer, consumer_of
+from .consumers import consumer_of
 from .negotiation import (
     Form,
     encode,
@@ -47,7 +47,6 @@ from .negotiation import (
     route_to_resource,
 )
 from .queries import (
-    Query,
     asks_to_watch,
     check_path_segment,
     check_timeout,
@@ -94,7 +93,7 @@ class ReadApi:
         limits: ReadLimits = UNLIMITED,
     ) -> None:
         self.stats = StreamStats()
-        self.reads = Reads(limits, Refusals(reactor.seconds))
+        self.reads = Reads(reactor, limits, Refusals(reactor.seconds))
         self._server = server
         self._verbs = verbs
         self._reactor = reactor
@@ -287,36 +286,25 @@ class ReadApi:
         if consumer.scope is not None:
             query = replace(query, filter=replace(query.filter, scope=consumer.scope))
         too_early = partial(query.too_early, minor)
-        places = self.reads.watches if query.watch else self.reads.lists
-        with self.reads.place(places, request):
-            return await self._read(request, collection, query, form, consumer, too_early)
-
-    async def _read(
-        self,
-        request: Request,
-        collection: Collection,
-        query: Query,
-        form: Form,
-        consumer: Consumer,
-        too_early: Callable[[int, int], ApiError],
-    ) -> bytes:
         if query.watch:
-            if query.initial_events:
-                await collection.reach(query.version, too_early)
-            request.setHeader(b"Content-Type", b"application/json")
-            request.setHeader(b"Cache-Control", b"no-cache, private")
-            streamed = collection.watch(request, query, form, consumer)
-            return streamed if isinstance(streamed, bytes) else await streamed
-        await collection.reach(query.version, too_early)
-        body = await collection.list(query, form, consumer)
-        data = body.plain
-        if len(data) > GZIP_FROM and takes_gzip(request):
-            data = await collection.compressed(body)
-            request.setHeader(b"Content-Encoding", b"gzip")
-            request.setHeader(b"Vary", b"Accept-Encoding")
-        self.stats.bytes_sent += len(data)
-        document = respond(request, 200, data, form.content_type)
-        return await self.reads.send(self._reactor, request, document)
+            with self.reads.watch(request):
+                if query.initial_events:
+                    await collection.reach(query.version, too_early)
+                request.setHeader(b"Content-Type", b"application/json")
+                request.setHeader(b"Cache-Control", b"no-cache, private")
+                streamed = collection.watch(request, query, form, consumer)
+                return streamed if isinstance(streamed, bytes) else await streamed
+        with self.reads.list(request) as place:
+            await collection.reach(query.version, too_early)
+            body = await collection.list(query, form, consumer)
+            data = body.plain
+            if len(data) > GZIP_FROM and takes_gzip(request):
+                data = await collection.compressed(body)
+                request.setHeader(b"Content-Encoding", b"gzip")
+                request.setHeader(b"Vary", b"Accept-Encoding")
+            self.stats.bytes_sent += len(data)
+            document = respond(request, 200, data, form.content_type)
+            return await self.reads.send(request, document, place)
 
     @app.route("/api/<version>/<plural>/<name>")
     @app.route("/api/<version>/namespaces/<namespace>/<plural>/<name>")
@@ -351,9 +339,9 @@ class ReadApi:
         data = collection.get(namespace, name, form, consumer_of(request).scope or EVERYTHING)
         if len(data) <= PIECE:
             return respond(request, 200, data, form.content_type)
-        with self.reads.place(self.reads.lists, request):  # it costs as much as one
-            body = respond(request, 200, data, form.content_type)
-            return await self.reads.send(self._reactor, request, body)
+        with self.reads.list(request) as place:  # it costs as much as one
+            document = respond(request, 200, data, form.content_type)
+            return await self.reads.send(request, document, place)
 
     def _form(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,9 @@ from .refusals import Refusals
 
 #: Seconds for which a client may take nothing of a body.
 PATIENCE = 30.0
+
+#: The same where others want the place.
+SOON = 1.0
 
 #: Bytes of a body that are given to a transport at a time. It takes another such piece before it
 #: says stop, so twice that is what a client costs that does not read.
@@ -43,32 +46,85 @@ class Reads:
     :ivar refusals: of this API, and of the sockets that it is served on.
     """
 
-    def __init__(self, limits: ReadLimits, refusals: Refusals) -> None:
+    def __init__(self, reactor: IReactorTime, limits: ReadLimits, refusals: Refusals) -> None:
         self.refusals = refusals
         self.watches = Places("watches", limits.watches)
         self.lists = Places("lists", limits.lists)
+        self._reactor = reactor
+        self._stalled: dict[Sender, float] = {}
 
     @contextmanager
-    def place(self, places: Places, request: IRequest) -> Iterator[None]:
+    def watch(self, request: IRequest) -> Iterator[None]:
         """
-        :raises ApiError: 429, where there is none.
+        :raises ApiError: 429, where there is no place for one more.
         """
         client = _client_of(request)
+        self._take(self.watches, client)
+        try:
+            yield
+        finally:
+            self.watches.leave(client)
+
+    @contextmanager
+    def list(self, request: IRequest) -> Iterator[ListPlace]:
+        """
+        :raises ApiError: 429, where there is no place for one more.
+        """
+        place = ListPlace(self.lists, _client_of(request))
+        self._make_room()
+        self._take(self.lists, place.client)
+        try:
+            yield place
+        finally:
+            place.leave()
+
+    async def send(self, request: Request, data: bytes, place: ListPlace) -> bytes:
+        """Send a body; what is left to be written is the result.
+
+        It comes to an end when the client has taken it, or is cancelled when the client has gone.
+        """
+        if len(data) <= PIECE:
+            return data
+        sender = Sender(self._reactor, request, data, place, self)
+        sender.start()
+        await sender.done
+        return b""
+
+    def pauses(self, sender: Sender) -> None:
+        """Its client takes nothing, for now."""
+        self._stalled.setdefault(sender, self._reactor.seconds())
+
+    def goes_on(self, sender: Sender) -> None:
+        self._stalled.pop(sender, None)
+
+    def _take(self, places: Places, client: str) -> None:
         try:
             places.check(client)
         except Full as full:
             self.refusals.add(full.reason, client)
             raise too_many(full) from None
-        with places.place(client):
-            yield
+        places.take(client)
 
-    async def send(self, reactor: IReactorTime, request: Request, data: bytes) -> bytes:
-        """Send a body; what is left to be written is the result. See :func:`send`."""
+    def _make_room(self) -> None:
+        """Who has taken nothing for longest goes before one that may."""
+        if self.lists.full and self._stalled:
+            sender, since = next(iter(self._stalled.items()))
+            if self._reactor.seconds() >= since + SOON:
+                sender.give_up()
 
-        def stalled() -> None:
-            self.refusals.add("stalled", _client_of(request))
 
-        return await send(reactor, request, data, stalled)
+class ListPlace:
+    """One client's."""
+
+    def __init__(self, places: Places, client: str) -> None:
+        self.client = client
+        self._places: Places | None = places
+
+    def leave(self) -> None:
+        """Once, however often it is called."""
+        places, self._places = self._places, None
+        if places is not None:
+            places.leave(self.client)
 
 
 def _client_of(request: IRequest) -> str:
@@ -76,22 +132,23 @@ def _client_of(request: IRequest) -> str:
 
 
 @implementer(IPushProducer)
-class _Sender:
+class Sender:
     """Writes a body as fast as the transport takes it. The bytes are shared, but for a piece.
 
     :ivar done: fires when all was written, and the transport asks for more.
     """
 
     def __init__(
-        self, reactor: IReactorTime, request: Request, data: bytes, stalled: Callable[[], None]
+        self, reactor: IReactorTime, request: Request, data: bytes, place: ListPlace, reads: Reads
     ) -> None:
         self.done: Deferred[None] = Deferred(lambda _: self.stopProducing())
         self._reactor = reactor
-        self._stalled = stalled
-        self._timer: IDelayedCall | None = None
         self._request = request
         self._data = memoryview(data)
+        self._place = place
+        self._reads = reads
         self._paused = False
+        self._timer: IDelayedCall | None = None
 
     def start(self) -> None:
         self._request.registerProducer(self, True)
@@ -99,12 +156,13 @@ class _Sender:
 
     def pauseProducing(self) -> None:
         self._paused = True
+        self._reads.pauses(self)
         if self._timer is None:
-            self._timer = self._reactor.callLater(PATIENCE, self._give_up)
+            self._timer = self._reactor.callLater(PATIENCE, self.give_up)
 
     def resumeProducing(self) -> None:
+        self._go_on()
         self._paused = False
-        self._forget_timer()
         while self._data and not self._paused:
             piece, self._data = bytes(self._data[:PIECE]), self._data[PIECE:]
             self._request.write(piece)
@@ -114,34 +172,24 @@ class _Sender:
 
     def stopProducing(self) -> None:
         """The client has gone."""
+        self._go_on()
         self._paused = True
         self._data = memoryview(b"")
-        self._forget_timer()
 
-    def _give_up(self) -> None:
-        self._timer = None
-        self._stalled()
+    def give_up(self) -> None:
+        """The client takes nothing: hang up."""
+        self.stopProducing()
+        self._reads.refusals.add("stalled", self._place.client)
+        self._place.leave()
         transport: Any = self._request.transport
         transport.abortConnection()
 
-    def _forget_timer(self) -> None:
-        if self._timer is not None:
+    def _go_on(self) -> None:
+        self._reads.goes_on(self)
+        if self._timer is not None and self._timer.active():
             self._timer.cancel()
-            self._timer = None
+        self._timer = None
 
 
-async def send(
-    reactor: IReactorTime, request: Request, data: bytes, stalled: Callable[[], None]
-) -> bytes:
-    """Send the body; what is left to be written is the result.
-
-    It comes to an end when the client has taken it, or is cancelled when the client has gone.
-
-    :param stalled: called where the client takes nothing for too long, before it is hung up on.
-    """
-    if len(data) <= PIECE:
-        return data
-    sender = _Sender(reactor, request, data, stalled)
-    sender.start()
-    await sender.done
-    return b""
+def _client_of(request: IRequest) -> str:
+    return client_of(getattr(request.getClientAddress(), "host", ""))

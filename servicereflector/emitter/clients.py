@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..kube.status import ApiError
@@ -60,13 +58,17 @@ class Places:
         self._taken: Counter[str] = Counter()
         self.count = 0
 
+    @property
+    def full(self) -> bool:
+        return 0 < self._bound.all <= self.count
+
     def check(self, client: str) -> None:
         """
         :raises Full: there is no place for the client.
         """
         if 0 < self._bound.per_client <= self._taken[client]:
             raise Full(f"{self._kind}_per_client")
-        if 0 < self._bound.all <= self.count:
+        if self.full:
             raise Full(self._kind)
 
     def take(self, client: str) -> None:
@@ -78,18 +80,6 @@ class Places:
         self._taken[client] -= 1
         if not self._taken[client]:
             del self._taken[client]
-
-    @contextmanager
-    def place(self, client: str) -> Iterator[None]:
-        """
-        :raises Full: there is none.
-        """
-        self.check(client)
-        self.take(client)
-        try:
-            yield
-        finally:
-            self.leave(client)
 
 
 def too_many(full: Full) -> ApiError:
