@@ -127,10 +127,6 @@ class ListPlace:
             places.leave(self.client)
 
 
-def _client_of(request: IRequest) -> str:
-    return client_of(getattr(request.getClientAddress(), "host", ""))
-
-
 @implementer(IPushProducer)
 class Sender:
     """Writes a body as fast as the transport takes it. The bytes are shared, but for a piece.

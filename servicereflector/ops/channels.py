@@ -168,8 +168,10 @@ class Channel(HTTPChannel):
         self._too_long()
 
     def headerReceived(self, line: bytes) -> bool:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length" and len(value.strip()) > _MAX_DIGITS:
+        name, _, value = (part.strip().lower() for part in line.partition(b":"))
+        long = name == b"content-length" and len(value) > _MAX_DIGITS
+        # RFC 9112, 7: there is no such coding any more. Others may take it for one.
+        if long or (name == b"transfer-encoding" and value == b"identity"):
             self.refuse(b"400 Bad Request", "malformed")
             return False
         passed: bool = super().headerReceived(line)
