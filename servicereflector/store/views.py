@@ -23,7 +23,7 @@ from .scope import EVERYTHING, Scope
 from .versioned import Predicate, Store
 
 #: Bytes that one read returns at most, unless a single event is larger.
-MAX_READ = 256 * 1024
+MAX_READ = 64 * 1024
 
 _JOINED_KEPT = 8
 
