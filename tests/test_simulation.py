@@ -41,6 +41,37 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
+    "what a watch tells again is not among those that a list lacks": Schedule(
+        seed=0,
+        sources=((), (0,)),
+        timing=0,
+        page=500,
+        watched=-1,
+        there=((0, 0), (0, 1), (0, 3)),
+        acts=(
+            ("wait", 30, 0, 0, 0),
+            ("short_list", 0, 0, 0, 1),
+            ("cut", 5, 0, 0, 1),
+            ("put", 0, 0, 0, 0),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
+    "after going back once versions are soon reached again": Schedule(
+        seed=0,
+        sources=((), (0,)),
+        timing=0,
+        page=500,
+        watched=-1,
+        there=((0, 0),),
+        acts=(
+            ("rewind", 0, 0, 0, 1),
+            ("put", 0, 0, 0, 0),
+            ("wait", 20, 0, 0, 0),
+            ("rewind", 0, 0, 1, 1),
+            ("put", 0, 0, 1, 0),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
 }
 
 

@@ -84,6 +84,11 @@ class Truth:
                 for key in lacking:
                     self._held[host.name, node.name, key] = self._now() + self._limits.hold
 
+    def told(self, node: Node, key: str) -> None:
+        """A watch tells of what its lists lack: how many those lack now is not known."""
+        if key in node.hidden:
+            self._held = {held: until for held, until in self._held.items() if held[1] != node.name}
+
     def meddled(self, host: Node) -> None:
         """Somebody has a hand in its mirrors: how many the list lacks of how many is not known."""
         self._held = {held: until for held, until in self._held.items() if held[0] != host.name}

@@ -80,8 +80,7 @@ class Node:
     number: int
     process: Process | None = None
     offset: float = 0.0
-    backup: object = None
-    first_backup: object = None
+    backup: Any = None
     sabotaged: int = 0
     hidden: frozenset[str] = frozenset()
 
@@ -176,7 +175,7 @@ class Run:
             self.put(self.nodes[number], KEYS[key], 1)
         self.truth.look()
         for node in self.nodes:
-            node.backup = node.first_backup = node.cluster.backup()
+            node.backup = node.cluster.backup()
             node.cluster.expire(FAR)
             self.start(node)
         if schedule.watched >= 0 and self.nodes[schedule.watched].roles.emitted is not None:
@@ -252,6 +251,7 @@ class Run:
 
     def _put(self, node: Node, key: str, much: int) -> None:
         number = KEYS.index(key)
+        self.truth.told(node, key)
         ips = [f"10.{node.number + 1}.{number}.{much + n + 1}" for n in range(1 + much % 3)]
         node.cluster.put(SERVICES, service(key, ports=[80 + much % 2]))
         there = node.cluster.get(ENDPOINTS, key)
@@ -519,7 +519,7 @@ class Run:
         """From a backup, and versions go back. Who has seen newer ones finds out by itself if it
         looks before they are reached again; else it is to be started anew."""
         self.promises.fail(node)
-        alone = what % 2 and node.backup is node.first_backup
+        alone = what % 2 and node.cluster.model.version - node.backup[2] >= FAR
         node.cluster.restore(node.backup, 0)
         for name in (node.name, f"{node.name}.emitter"):
             self.behaviours.setdefault(name, Behaviour()).gone_below = 0
