@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -151,7 +152,7 @@ def read_ports(text: str) -> Ports:
     """
     low, dash, high = text.partition("-")
     numbers = (low, high if dash else low)
-    if not all(n.isascii() and n.isdecimal() and 0 < int(n) < 65536 for n in numbers):
+    if not all(re.fullmatch("[0-9]{1,5}", n) and 0 < int(n) < 65536 for n in numbers):
         raise ValueError(f"{text!r} is no port: say a number from 1 to 65535, or two as 1-1023")
     if int(numbers[0]) > int(numbers[1]):
         raise ValueError(f"{text!r} ends before it begins: say the lower port first")

@@ -19,7 +19,7 @@ The rules, in the order in which they are looked at:
    and the ClusterIP would be lost. And not while the deletion is held, because the source's list
    lacks most of what it had.
 
-What the policy refuses counts as not exported: Refused.
+What the policy refuses, or what is said of the source, counts as not exported: Refused.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from .addresses import NOTHING, Reserved
+from .admission import refused_external_name, refused_ports
 from .freshness import Freshness
 from .policy import DEFAULT, Policy
 from .selection import refused_namespace
+from .slices import source_slices
 from .states import HostState, SourceState, State, Status
 
 
@@ -62,14 +65,39 @@ class Verdict:
     contested: bool = False
 
 
-def refusal(source: SourceState, policy: Policy, namespace: str) -> str:
-    """Why the policy does not have the Service mirrored into the namespace, ``""`` if it does."""
+def refusal(
+    source: SourceState, policy: Policy, namespace: str, reserved: Reserved = NOTHING
+) -> Status | None:
+    """Why the Service is not mirrored into the namespace by what the operator says; None if it is.
+
+    A namespace that is not mirrored is an ordinary choice, of which people need not hear.
+    """
     if source.service is None:
+        return None
+    admission = source.admission
+    allowed = (*policy.namespaces, *admission.namespaces)
+    denied = (*policy.denied_namespaces, *admission.denied_namespaces)
+    if why := refused_namespace(source.service.namespace, namespace, allowed, denied):
+        return Status(State.REFUSED, why)
+    if why := _refused_content(source, policy, reserved):
+        return Status(State.REFUSED, why, noteworthy=True)
+    return None
+
+
+def _refused_content(source: SourceState, policy: Policy, reserved: Reserved) -> str:
+    assert source.service is not None
+    admission = source.admission
+    if source.is_external:
+        own = admission.external_names
+        if not (policy.external_names if own is None else own):
+            return "it is an ExternalName, and those are not mirrored"
+        document = source.service.document()
+        if why := refused_external_name(document, admission.addresses, reserved):
+            return why
+    if not admission.denied_ports:
         return ""
-    if not policy.external_names and source.is_external:
-        return "it is an ExternalName, and those are not mirrored"
-    there, denied = source.service.namespace, policy.denied_namespaces
-    return refused_namespace(there, namespace, policy.namespaces, denied)
+    slices = [] if source.is_external else source_slices(source)
+    return refused_ports(source.service.document(), slices, admission.denied_ports)
 
 
 def judge(
@@ -91,8 +119,8 @@ def judge(
     for source in sources:
         if not source.exports:
             continue
-        if reason := refusal(source, policy, namespace):
-            refused[source.name] = Status(State.REFUSED, reason)
+        if status := refusal(source, policy, namespace, host.reserved):
+            refused[source.name] = status
         else:
             exporting.append(source)
     verdict = _judge(sources, exporting, host, policy, contested)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ..kube.objects import Json, Record, key_of, split_key
 from ..kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES, Resource
 from ..kube.subsets import flatten
+from .admission import admitted
 from .copying import (
     is_external,
     is_headless,
@@ -125,9 +126,10 @@ def make_plan(
     if waiting := _waits_for_namespace(namespace, host, policy):
         pending = Status(State.PENDING, waiting)
         return Plan((), {**verdict.statuses, owner.name: pending}, verdict.rule, owner.name)
-    actions, notes = _mirror(key, owner, host, features, policy, recreate, cluster_ip)
+    actions, notes, refused = _mirror(key, owner, host, features, policy, recreate, cluster_ip)
     status = verdict.statuses[owner.name]
-    told = Status(status.state, "; ".join(filter(None, [status.reason, *notes])))
+    reason = "; ".join(filter(None, [status.reason, *notes]))
+    told = Status(status.state, reason, noteworthy=refused > 0, refused=refused)
     statuses = {**verdict.statuses, owner.name: told}
     former, contested = verdict.former, verdict.contested
     return Plan(actions, statuses, verdict.rule, owner.name, former, contested)
@@ -150,8 +152,9 @@ def _mirror(
     policy: Policy,
     recreate: bool,
     cluster_ip: str,
-) -> tuple[tuple[Action, ...], list[str]]:
-    """What makes the name the owner's mirror, and what people should know of it."""
+) -> tuple[tuple[Action, ...], list[str], int]:
+    """What makes the name the owner's mirror, what people should know of it, and how many addresses
+    are refused."""
     assert owner.service is not None
     namespace, _ = split_key(key)
     actions: list[Action] = []
@@ -165,11 +168,15 @@ def _mirror(
     actions += _service_actions(host, desired, recreate=recreate)
     notes = left_out(service, features) if features.refused else []
     notes += _family_notes(host, desired)
+    slices, refused = admitted(source_slices(owner), owner.admission.addresses, host.reserved)
+    notes += [str(refused)] if refused else []
     if not any(isinstance(action, Delete) for action in actions):
-        behind, taken = _behind(owner, service, origin, host, desired, features, policy)
+        behind, taken = _behind(
+            owner, service, slices, origin, host, desired, features, policy
+        )
         actions += behind
         notes += taken
-    return tuple(actions), notes
+    return tuple(actions), notes, len(refused)
 
 
 def _delete(host: HostState) -> tuple[Action, ...]:
@@ -243,16 +250,19 @@ def _family_notes(host: HostState, desired: Json) -> list[str]:
 def _behind(
     owner: SourceState,
     service: Json,
+    slices: Sequence[Json],
     origin: str,
     host: HostState,
     desired: Json,
     features: Features,
     policy: Policy,
 ) -> tuple[list[Action], list[str]]:
-    """What to do to the Endpoints and the slices; and what stands in the way."""
+    """What to do to the Endpoints and the slices; and what stands in the way.
+
+    :param slices: what is to be behind the mirror, in the source's words.
+    """
     actual = host.service.document() if host.service is not None else None
     families = families_of(actual, desired, features)
-    slices = source_slices(owner)
     with_slices = features.endpoint_slices and policy.endpoints_api is not EndpointsApi.ENDPOINTS
     wanted: dict[str, Json] = {}
     if with_slices:

@@ -7,6 +7,8 @@ from enum import Enum
 
 from ..kube.objects import Record
 from ..kube.slices import MANAGED_BY, MANAGER
+from .addresses import NOTHING, Reserved
+from .admission import EVERYTHING, Admission
 from .copying import is_external
 from .freshness import Freshness
 
@@ -29,10 +31,16 @@ class State(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A state and its reason, a sentence for people."""
+    """A state and its reason, a sentence for people.
+
+    :ivar noteworthy: whether people should hear of it where the state alone is no reason to.
+    :ivar refused: how many addresses were left out of the mirror.
+    """
 
     state: State
     reason: str = ""
+    noteworthy: bool = False
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ class SourceState:
     :ivar freshness: whether the source has fallen silent.
     :ivar held: whether its mirror of the name is not to be deleted for now.
     :ivar rivals: the keys of other Services of the source that would have the same name.
+    :ivar admission: what the operator says of this source.
     """
 
     name: str
@@ -59,6 +68,7 @@ class SourceState:
     freshness: Freshness = Freshness.FRESH
     held: bool = False
     rivals: tuple[str, ...] = ()
+    admission: Admission = EVERYTHING
 
     @property
     def exports(self) -> bool:
@@ -85,12 +95,14 @@ class HostState:
     """What the host has under one name.
 
     :ivar slices: all that name the Service, whoever made them.
+    :ivar reserved: the addresses that are the host's own.
     """
 
     namespace: Record | None = None
     service: Record | None = None
     endpoints: Record | None = None
     slices: tuple[Record, ...] = ()
+    reserved: Reserved = NOTHING
 
     @property
     def held(self) -> Record | None:

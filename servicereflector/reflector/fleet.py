@@ -58,12 +58,13 @@ class Fleet:
         now = self._clock.seconds()
         held = self._host.held(key)
         for source in self.sources:
-            yield source.state(key, held, now, kept=self.breaker.held(source.name, key, now))
+            kept = self.breaker.held(source.name, key, now)
+            yield source.state(key, held, now, kept=kept, reserved=self._host.reserved())
 
     def believe(self, key: str, states: Iterable[SourceState]) -> None:
         """What is exported again is no longer to be held when it goes."""
         for state in states:
-            if state.exports:
+            if self._takes(key, state):
                 self.breaker.settled(state.name, key)
 
     def review(self) -> bool:
@@ -130,8 +131,10 @@ class Fleet:
 
     def _wanted(self, key: str) -> bool:
         """Whether any source has the name mirrored."""
+        return any(self._takes(key, state) for state in self._states(key))
+
+    def _takes(self, key: str, state: SourceState) -> bool:
+        """Whether the source has the name mirrored, and may."""
         namespace, _ = split_key(key)
-        return any(
-            state.exports and not refusal(state, self._policy, namespace)
-            for state in self._states(key)
-        )
+        reserved = self._host.reserved()
+        return state.exports and not refusal(state, self._policy, namespace, reserved)

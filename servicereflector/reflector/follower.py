@@ -14,6 +14,7 @@ from ..kube.resources import ENDPOINTS, SERVICES
 from ..listwatch.api import Api
 from ..listwatch.informer import Informer
 from ..listwatch.machine import Timing
+from ..mirror.admission import EVERYTHING, Admission
 from ..mirror.freshness import Freshness, Patience
 from ..mirror.policy import Policy
 from ..store.versioned import Store
@@ -31,12 +32,14 @@ class SourceSettings:
     :ivar url: of its API, ``""`` where it is not known.
     :ivar selector: the label selector that it is asked with; None for the one of all sources.
     :ivar patience: what follows from its silence.
+    :ivar admission: what it may have mirrored.
     """
 
     name: str
     url: str = ""
     selector: str | None = None
     patience: Patience = field(default_factory=Patience)
+    admission: Admission = EVERYTHING
 
 
 _TOLD = {
@@ -136,6 +139,7 @@ class SourceFollower(MultiService):
             slices,
             policy=policy,
             aliases=[settings.url] if settings.url else [],
+            admission=settings.admission,
         )
 
     @property

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..kube.objects import Json, Record, key_of, parse_version, split_key
 from ..kube.resources import ENDPOINTSLICES, NAMESPACES, Resource
 from ..kube.status import ApiError
+from ..mirror.addresses import NOTHING, Reserved
 from ..mirror.plan import Action, Create, Delete, Update
 from ..mirror.states import HostState
 from ..store.versioned import Store
@@ -43,6 +45,7 @@ class Host:
     """
     :ivar slices: its EndpointSlices, where it has any.
     :param settle: seconds after which a write that never shows up is no longer waited for.
+    :ivar reserved: tells the addresses that are its own.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Host:
         services: Store,
         endpoints: Store,
         settle: float = 5,
+        reserved: Callable[[], Reserved] = lambda: NOTHING,
     ) -> None:
         self.namespaces = namespaces
         self.services = services
@@ -60,6 +64,7 @@ class Host:
         self._stores = {s.resource: s for s in (namespaces, services, endpoints)}
         self._writer = writer
         self._settle = settle
+        self.reserved = reserved
         self._written: dict[str, _Written] = {}
 
     def synced(self, *, with_slices: bool) -> bool:
@@ -78,6 +83,7 @@ class Host:
             service=self.services.get(key),
             endpoints=self.endpoints.get(key),
             slices=self.slices.of(key),
+            reserved=self.reserved(),
         )
 
     def unsettled(self, key: str, now: float) -> float | None:

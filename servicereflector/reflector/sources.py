@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from ..kube.objects import Record, split_key
-from ..mirror.copying import is_external
+from ..mirror.addresses import NOTHING, Reserved
+from ..mirror.admission import EVERYTHING, Admission
 from ..mirror.freshness import Freshness
 from ..mirror.naming import Naming
+from ..mirror.ownership import refusal
 from ..mirror.policy import DEFAULT, Policy
-from ..mirror.selection import refused_namespace
-from ..mirror.states import SourceState, is_exported
+from ..mirror.states import SourceState
 from ..store.versioned import Store
 from .slices import Slices
 
@@ -24,6 +26,7 @@ class Source:
     :ivar awaited_until: the time up to which its first lists are expected to come any moment.
     :ivar reviewed: the list of its Services, by the store's epoch, whose deletions were judged.
     :param aliases: what mirrors of it may name as their source beside its name: its URL.
+    :param admission: what the operator says of it.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Source:
         *,
         policy: Policy = DEFAULT,
         aliases: Iterable[str] = (),
+        admission: Admission = EVERYTHING,
     ) -> None:
         self.name = name
         self.services = services
@@ -45,6 +49,7 @@ class Source:
         self.awaited_until = float("-inf")
         self.reviewed = 0
         self._policy = policy
+        self._admission = admission
         self._aliases = frozenset(alias.rstrip("/") for alias in aliases) - {name}
         self._claims: dict[str, set[str]] | None = None if policy.naming == Naming() else {}
 
@@ -89,13 +94,28 @@ class Source:
         """Whether a mirror that names this as its source is this source's."""
         return name == self.name or name.rstrip("/") in self._aliases
 
-    def state(self, host_key: str, held: Record | None, now: float, *, kept: bool) -> SourceState:
+    def state(
+        self,
+        host_key: str,
+        held: Record | None,
+        now: float,
+        *,
+        kept: bool,
+        reserved: Reserved = NOTHING,
+    ) -> SourceState:
         """
         :param held: what the host has under that name.
         :param kept: whether the deletion of its mirror is held.
+        :param reserved: the addresses that are the host's own.
         """
         claims = self.claims(host_key)
-        key = claims[0] if len(claims) == 1 else self._choose(host_key, claims, held)
+        if len(claims) < 2:
+            return self._state(claims[0] if claims else "", now, kept=kept)
+        states = {key: self._state(key, now, kept=kept) for key in claims}
+        key = self._choose(host_key, states, held, reserved)
+        return replace(states[key], rivals=tuple(claim for claim in claims if claim != key))
+
+    def _state(self, key: str, now: float, *, kept: bool) -> SourceState:
         return SourceState(
             self.name,
             self.synced,
@@ -106,27 +126,28 @@ class Source:
             aliases=self._aliases,
             freshness=self.freshness,
             held=kept,
-            rivals=tuple(claim for claim in claims if claim != key),
+            admission=self._admission,
         )
 
-    def _choose(self, host_key: str, claims: list[str], held: Record | None) -> str:
+    def _choose(
+        self,
+        host_key: str,
+        states: Mapping[str, SourceState],
+        held: Record | None,
+        reserved: Reserved,
+    ) -> str:
         """Of several Services with one name in the host the one that has it keeps it."""
-        exported = [claim for claim in claims if self._exports(claim, host_key)]
+        namespace, _ = split_key(host_key)
+        exported = [
+            key
+            for key, state in states.items()
+            if state.exports and not refusal(state, self._policy, namespace, reserved)
+        ]
         holder = (held.origin or held.key) if held is not None else ""
         if held is not None and self.answers_to(held.source or "") and holder in exported:
             return holder
-        complete = [k for k in exported if self.endpoints.get(k) or self.slices.of(k)]
-        return next(iter([*complete, *exported, *claims]), "")
-
-    def _exports(self, key: str, host_key: str) -> bool:
-        record = self.services.get(key)
-        if record is None or not is_exported(record):
-            return False
-        here, policy = split_key(host_key)[0], self._policy
-        if not policy.external_names and is_external(record.document().get("spec") or {}):
-            return False
-        allowed, denied = policy.namespaces, policy.denied_namespaces
-        return not refused_namespace(record.namespace, here, allowed, denied)
+        complete = [key for key in exported if states[key].complete]
+        return next(iter([*complete, *exported, *states]), "")
 
     def _services_changed(self, keys: tuple[str, ...]) -> None:
         assert self._claims is not None

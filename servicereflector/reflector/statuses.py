@@ -35,6 +35,9 @@ _NOTEWORTHY = {
     State.WITHDRAWN: ("Stale", "source {!r}: {}"),
 }
 
+#: What the others have where the status says that people should hear of it.
+_REFUSED = ("Refused", "source {!r}: {}")
+
 #: All mirrors of a source have these together, which one line about the source tells.
 _QUIET_TO_LEAVE = (State.HELD, State.STALE, State.WITHDRAWN)
 
@@ -81,6 +84,6 @@ class Statuses(dict[str, dict[str, Status]]):
                 self._tell(key, source, status)
 
     def _tell(self, key: str, source: str, status: Status) -> None:
-        if status.state in _NOTEWORTHY:
-            reason, message = _NOTEWORTHY[status.state]
+        if status.noteworthy or status.state in _NOTEWORTHY:
+            reason, message = _NOTEWORTHY.get(status.state, _REFUSED)
             self._told(Notice(key, source, reason, message.format(source, status.reason)))
