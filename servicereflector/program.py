@@ -6,7 +6,7 @@ demo and the tests put the same program together, over TCP or in memory, in real
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,6 +29,8 @@ from .listwatch.informer import Informer
 from .listwatch.limits import Limits
 from .listwatch.machine import Timing
 from .listwatch.version import VersionApi, VersionPoller
+from .mirror.features import Features
+from .mirror.networks import Network
 from .mirror.policy import Policy
 from .mirror.states import is_exported
 from .reflector.abilities import Abilities
@@ -38,7 +40,9 @@ from .reflector.correlation import Involved, Occurrence
 from .reflector.follower import SourceFollower, SourceSettings
 from .reflector.host import Host, Writer
 from .reflector.namespaces import NamespaceCleaner
+from .reflector.ranges import RangesApi, ServiceRanges
 from .reflector.recorder import Recorder
+from .reflector.reserved import HostAddresses
 from .reflector.statuses import Notice
 from .store.versioned import MAX_CHANGES, Predicate, Store
 
@@ -49,8 +53,18 @@ HOST = "host"
 CLOSE_TIMEOUT = 1.0
 
 
-class Client(Api, VersionApi, Writer, LeaseApi, Protocol):
+class Client(Api, VersionApi, Writer, LeaseApi, RangesApi, Protocol):
     """What the program needs of a cluster's client: KubeClient is one."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Sequence[tuple[str, str]] = ...,
+        body: bytes | None = ...,
+        accept: str = ...,
+    ) -> Coroutine[Any, Any, bytes]: ...
 
     def close(self) -> Deferred[None]: ...
 
@@ -73,6 +87,8 @@ class Roles:
     :ivar delete_namespaces: whether namespaces that it created are deleted when they are empty.
     :ivar compare_period: seconds between comparisons of all that there is, 0 for none.
     :ivar read_limits: what the Emitter's clients may have at a time.
+    :ivar service_ranges: what the host takes ClusterIPs from; none where it is to be asked.
+    :ivar host_url: of its API server, ``""`` where that is not known.
     :ivar candidacy: of a Reflector that writes only while it leads others, None for one alone.
     """
 
@@ -82,6 +98,8 @@ class Roles:
     policy: Policy = field(default_factory=Policy)
     delete_namespaces: bool = False
     compare_period: float = 0.0
+    service_ranges: tuple[Network, ...] = ()
+    host_url: str = ""
     candidacy: Candidacy | None = None
     read_limits: ReadLimits = UNLIMITED
 
@@ -133,6 +151,7 @@ class Program(MultiService):
         self._closing: set[Deferred[None]] = set()
         self._emitted: Predicate | None = None
         self._mirrors: Host | None = None
+        self._ranges: ServiceRanges | None = None  # while the host is asked for them
         self._recorder: Recorder | None = None
         self._leading = MultiService()  # what runs only while this process may write
         self._namespace = roles.namespace
@@ -302,13 +321,16 @@ class Program(MultiService):
         if self._roles.candidacy is not None:
             self.election = self._make_election(self._roles.candidacy)
             writer = Fence(self._host, self._may_write)
-        self._mirrors = Host(writer, namespaces, self._services, self._endpoints)
+        addresses = self._make_addresses()
+        self._mirrors = Host(
+            writer, namespaces, self._services, self._endpoints, reserved=addresses.reserved
+        )
         self._recorder = Recorder(world.reactor, writer, epoch=world.epoch, random=world.random)
         controller = Controller(
             world.reactor,
             self._mirrors,
             (),
-            features=self._abilities.features,
+            features=self._features,
             policy=policy,
             told=self._tell,
             epoch=world.epoch,
@@ -327,6 +349,39 @@ class Program(MultiService):
         if self.election is None:
             self._leading.setServiceParent(self)
         return controller
+
+    def _make_addresses(self) -> HostAddresses:
+        world, ranges = self._world, self._roles.service_ranges
+        addresses = HostAddresses(
+            world.reactor,
+            self._services,
+            self._endpoints,
+            self._roles.host_url,
+            ranges,
+            changed=self._addresses_changed,
+        )
+        addresses.setServiceParent(self)
+        if not ranges:
+            self._ranges = ServiceRanges(
+                world.reactor,
+                self._host,
+                addresses.learn,
+                random=world.random,
+                namespace=self._namespace,
+            )
+            self._ranges.setServiceParent(self)
+        return addresses
+
+    def _addresses_changed(self) -> None:
+        """What is mirrored may have to be refused, or the other way."""
+        if self.controller is not None:
+            self.controller.look_at_everything()
+
+    def _features(self) -> Features | None:
+        """Nothing is planned before it is known which addresses are the host's own."""
+        if self._ranges is not None and not self._ranges.known:
+            return None
+        return self._abilities.features()
 
     def _make_comparison(self, controller: Controller) -> Comparison:
         def writes() -> bool:

@@ -86,7 +86,12 @@ class EmbeddedApi:
         self, request: Request, version: str, plural: str, group: str = "", namespace: str = ""
     ) -> bytes:
         resource = self._find(group, version, plural, namespace)
-        record = self.cluster.create(resource, namespace, _document(request))
+        record = self.cluster.create(
+            resource,
+            namespace,
+            _document(request),
+            dry_run=request.args.get(b"dryRun") == [b"All"],
+        )
         return _answer(request, 201, full_body(resource, record))
 
     @app.route("/api/<version>/<plural>/<name>", methods=["PUT", "PATCH", "DELETE"])

@@ -89,8 +89,11 @@ class Cluster:
         """The newest resourceVersion of any object."""
         return self._version
 
-    def create(self, resource: Resource, namespace: str, document: Json) -> Record:
+    def create(
+        self, resource: Resource, namespace: str, document: Json, *, dry_run: bool = False
+    ) -> Record:
         """
+        :param dry_run: to be told what would come of it; of a Service, without addresses.
         :raises ApiError: 400, 404 (no such namespace), 409 (AlreadyExists), 422, or 500 for an
             object that has a version already.
         """
@@ -105,6 +108,8 @@ class Cluster:
         if namespace and self.stores[NAMESPACES].get(namespace) is None:
             raise not_found(NAMESPACES, namespace)
         check_name(resource, name)
+        if resource is SERVICES:
+            self._services.check_range(document)
         if self.stores[resource].get(key_of(namespace, name)) is not None:
             raise already_exists(resource, name)
         for member in _SERVER_SET:
@@ -112,6 +117,8 @@ class Cluster:
         metadata["uid"] = self._uid()
         metadata["creationTimestamp"] = self._now()
         normalise(resource, document)
+        if dry_run:
+            return record_of(resource, document)
         if resource is SERVICES:
             self._services.admit(document, None)
         if resource is ENDPOINTSLICES:

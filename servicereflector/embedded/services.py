@@ -129,6 +129,19 @@ class ServiceRules:
         self._allocate_cluster_ip(name, spec, old)
         self._allocate_node_ports(spec, old)
 
+    def check_range(self, document: Json) -> None:
+        """What is looked at even before the name is.
+
+        :raises ApiError: 422, where a ClusterIP is asked for that there cannot be.
+        """
+        spec = document.get("spec")
+        wanted = spec.get("clusterIP") if isinstance(spec, dict) else None
+        if isinstance(wanted, str) and wanted not in ("", "None"):
+            pools = list(self._pools.values())
+            if not any(wanted in pool for pool in pools):
+                same = [p for p in pools if (p.family == "IPv6") is (":" in wanted)]
+                (same or pools)[0].claim(document["metadata"]["name"], wanted)
+
     def release(self, document: Json) -> None:
         """Give back what a deleted Service held."""
         spec = document["spec"]

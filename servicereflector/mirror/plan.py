@@ -171,9 +171,7 @@ def _mirror(
     slices, refused = admitted(source_slices(owner), owner.admission.addresses, host.reserved)
     notes += [str(refused)] if refused else []
     if not any(isinstance(action, Delete) for action in actions):
-        behind, taken = _behind(
-            owner, service, slices, origin, host, desired, features, policy
-        )
+        behind, taken = _behind(owner, service, slices, origin, host, desired, features, policy)
         actions += behind
         notes += taken
     return tuple(actions), notes, len(refused)
