@@ -28,7 +28,10 @@ from .flags import (
     timeout,
 )
 from .kube.selectors import LabelSelector, SelectorError, parse_labels
+from .mirror.addresses import Rewrite, read_rewrite
+from .mirror.admission import read_ports
 from .mirror.naming import name_template, namespace_template
+from .mirror.networks import read_network
 from .mirror.policy import EndpointsApi
 
 LOG_LEVELS = ("all", "debug", "info", "warn", "error", "none")
@@ -118,6 +121,34 @@ def _pair(text: str) -> NamedPair:
 
 def _endpoints_api(text: str) -> EndpointsApi:
     return EndpointsApi(one_of(ENDPOINTS_APIS)(text))
+
+
+#: Namespaces of a cluster's own parts.
+DENIED_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
+
+
+def _denied(read: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What is said of some sources leaves what is denied to all; an empty value denies nothing."""
+    if read and all(name for name, _ in read):
+        return [*(("", namespace) for namespace in DENIED_NAMESPACES), *read]
+    return read
+
+
+def _mapping(text: str) -> tuple[str, Rewrite]:
+    """``[NAME=]FROM=TO``."""
+    name, _, rest = text.partition("=")
+    if "=" not in rest:
+        return "", read_rewrite(text)
+    if not name:
+        raise ValueError(f"{text!r} is not of the form [NAME=]FROM=TO")
+    return name, read_rewrite(rest)
+
+
+def _mappings(read: list[tuple[str, Rewrite]]) -> list[tuple[str, Rewrite]]:
+    mapped = [(name, rewrite.before) for name, rewrite in read]
+    if len(set(mapped)) < len(mapped):
+        raise ValueError("a network is mapped twice for the same sources")
+    return read
 
 
 FLAGS = (
@@ -370,15 +401,49 @@ FLAGS = (
     Flag(
         "reflector.namespaces",
         "",
-        "Globs of the sources' namespaces that are mirrored. Default: all.",
-        glob,
+        "[NAME=]GLOB of the sources' namespaces that are mirrored. Default: all. Repeatable.",
+        per_source(glob),
         many=True,
     ),
     Flag(
         "reflector.deny-namespaces",
+        ",".join(DENIED_NAMESPACES),
+        "[NAME=]GLOB of namespaces that are neither mirrored nor mirrored into. Repeatable.",
+        per_source(glob),
+        many=True,
+        join=_denied,
+    ),
+    Flag(
+        "reflector.allow-cidr",
         "",
-        "Globs of namespaces that are neither mirrored nor mirrored into.",
-        glob,
+        "[NAME=]CIDR of addresses that sources may have mirrored; others are left out. Default: "
+        "all but those that lead to the host itself. Repeatable.",
+        per_source(read_network),
+        many=True,
+    ),
+    Flag(
+        "reflector.map-cidr",
+        "",
+        "[NAME=]FROM=TO: addresses of the sources in the network FROM are mirrored as those in TO, "
+        "which has the same prefix length, before anything is judged. Repeatable.",
+        _mapping,
+        many=True,
+        join=_mappings,
+    ),
+    Flag(
+        "reflector.deny-ports",
+        "",
+        "[NAME=]PORT[-PORT]: a Service that has such a port, or endpoints behind it that have, is "
+        "not mirrored. Repeatable.",
+        per_source(read_ports),
+        many=True,
+    ),
+    Flag(
+        "reflector.service-cidr",
+        "",
+        "A range of the host's ClusterIPs, which no source may name. Default: the host is asked. "
+        "Repeatable.",
+        read_network,
         many=True,
     ),
     Flag(
@@ -439,8 +504,9 @@ FLAGS = (
     Flag(
         "reflector.external-names",
         "true",
-        "Mirror Services of the type ExternalName.",
-        boolean,
+        "[NAME=]BOOLEAN: mirror Services of the type ExternalName. Repeatable.",
+        per_source(boolean),
+        many=True,
         boolean=True,
     ),
     Flag(

@@ -140,7 +140,7 @@ def as_text(plan: Plan, host: HostState) -> Iterator[str]:
         if isinstance(action, Update):
             yield from (f"    {line}" for line in diff(_actual(action, host), action.document))
     for name, status in plan.statuses.items():
-        if status.state in (State.CONFLICT, State.HELD):
+        if status.noteworthy or status.state in (State.CONFLICT, State.HELD):
             yield f"! {status.state.value} of {name}: {status.reason}"
 
 

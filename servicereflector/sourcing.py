@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from .admissions import Admissions
 from .client.config import check_kubeconfig, load_kubeconfig
 from .client.connection import ConfigError
 from .client.credentials import Credentials, from_options
 from .client.http import KubeClient
 from .listwatch.limits import Limits
+from .mirror.admission import EVERYTHING, Admission
 from .mirror.freshness import Patience
 from .program import HOST, SourceClient
 from .reflector.follower import SourceSettings
@@ -49,6 +51,7 @@ class Sourcing:
         self._selectors = _by_source(options["reflector.source-selector"])
         self._stale_after = _by_source(options["reflector.stale-after"])
         self._remove_after = _by_source(options["reflector.remove-after"])
+        self._admissions = Admissions(options)
         self.flags = self._from_flags(options) if options["reflector"] else []
         self._files: dict[SourceFile, SourceClient] = {}
         if options["reflector"] and self.complete:
@@ -105,7 +108,13 @@ class Sourcing:
             else self._kubeconfig(file.kubeconfig)
         )
         return self._source(
-            file.name, file.url, credentials, file.selector, file.stale_after, file.remove_after
+            file.name,
+            file.url,
+            credentials,
+            file.selector,
+            file.stale_after,
+            file.remove_after,
+            file.admission,
         )
 
     def _kubeconfig(self, path: str) -> Credentials:
@@ -119,6 +128,7 @@ class Sourcing:
         selector: str | None = None,
         stale_after: float | None = None,
         remove_after: float | None = None,
+        admission: Admission = EVERYTHING,
     ) -> SourceClient:
         if selector is None and name in self._selectors:
             selector = str(self._selectors[name])
@@ -126,7 +136,8 @@ class Sourcing:
             _given(stale_after, self._stale_after, name),
             _given(remove_after, self._remove_after, name),
         )
-        settings = SourceSettings(name, url, selector, patience)
+        admitted = self._admissions.of(name, admission)
+        settings = SourceSettings(name, url, selector, patience, admitted)
         return SourceClient(settings, KubeClient(self._reactor, credentials, limits=self._limits))
 
     def _check_names(self, names: Iterable[str]) -> None:
@@ -138,8 +149,9 @@ class Sourcing:
             ("source-selector", self._selectors),
             ("stale-after", self._stale_after),
             ("remove-after", self._remove_after),
+            *self._admissions.names.items(),
         ):
-            if unknown := sorted(given.keys() - known):
+            if unknown := sorted(set(given) - known):
                 raise ConfigError(f"--reflector.{flag}: there is no source {unknown[0]!r}")
 
 

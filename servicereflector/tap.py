@@ -238,6 +238,8 @@ def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sour
         policy=_policy(options),
         delete_namespaces=options["reflector.delete-namespaces"],
         compare_period=0.0 if planning else options["reflector.compare-period"],
+        service_ranges=tuple(options["reflector.service-cidr"]),
+        host_url=location.url,
         candidacy=None if planning else _candidacy(options, location),
         read_limits=read_limits(options),
     )
@@ -301,6 +303,7 @@ def _serve_admin(
 
 
 def _policy(options: ReflectorOptions) -> Policy:
+    from .admissions import for_all
     from .mirror.breaker import Limits
     from .mirror.naming import Naming
     from .mirror.policy import Policy
@@ -309,10 +312,10 @@ def _policy(options: ReflectorOptions) -> Policy:
         prune=options["reflector.prune"],
         spared=None if options["reflector.source-dir"] else frozenset(),
         endpoints_api=options["reflector.endpoints-api"],
-        external_names=options["reflector.external-names"],
+        external_names=for_all(options["reflector.external-names"])[-1:] != (False,),
         hints=options["reflector.hints"],
-        namespaces=tuple(options["reflector.namespaces"]),
-        denied_namespaces=tuple(options["reflector.deny-namespaces"]),
+        namespaces=for_all(options["reflector.namespaces"]),
+        denied_namespaces=for_all(options["reflector.deny-namespaces"]),
         create_namespaces=options["reflector.create-namespaces"],
         ignored_labels=tuple(options["reflector.ignored-labels"]),
         ignored_annotations=tuple(options["reflector.ignored-annotations"]),

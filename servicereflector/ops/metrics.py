@@ -287,6 +287,15 @@ class ProgramCollector(Collector):
             for source, status in statuses.items()
         )
         sources = {source for source, _ in states} | set(controller.sources)
+        refused = Counter(dict.fromkeys(controller.sources, 0))
+        for statuses in controller.statuses.values():
+            refused.update({source: status.refused for source, status in statuses.items()})
+        yield _gauge(
+            "refused_addresses",
+            "Addresses that are left out of mirrors, by what the host and the flags allow.",
+            {(source,): count for source, count in refused.items()},
+            ("source",),
+        )
         yield _gauge(
             "held_deletions",
             "Mirrors that are kept because one list of their source lacked most of them.",

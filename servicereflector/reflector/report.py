@@ -74,6 +74,7 @@ def report_mirrors(controller: Controller) -> list[Json]:
             "source_key": _source_key(controller, name, key),
             "state": status.state.value,
             "reason": status.reason,
+            "refused_addresses": status.refused,
         }
         for key, statuses in sorted(controller.statuses.items())
         for name, status in sorted(statuses.items())

@@ -73,6 +73,9 @@ class HostAddresses(Service):
         Service.stopService(self)
         while self._subscriptions:
             self._subscriptions.pop()()
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
         if self._later is not None:
             self._later.cancel()
             self._later = None
@@ -86,6 +89,7 @@ class HostAddresses(Service):
         """These are the ranges from now on."""
         self.ranges = tuple(ranges)
         self._reserved = None
+        self._stop_waiting()
         self._changed()
 
     def _services_changed(self, keys: tuple[str, ...]) -> None:

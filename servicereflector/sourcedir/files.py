@@ -8,6 +8,15 @@ The file is a kubeconfig; or one line that is a URL, beside empty lines and thos
     stale-after: 30s                 # in place of --reflector.stale-after
     remove-after: 10m                # in place of --reflector.remove-after
 
+Each of :mod:`.admission`'s members says of this source what its flag says of one by its name::
+
+    allow-cidr: [10.1.0.0/16]        # beside --reflector.allow-cidr
+    map-cidr: 10.1.0.0/16=100.64.0.0/16
+    deny-ports: 22,6443
+    external-names: false
+    namespaces: [shop, web-*]
+    deny-namespaces: internal
+
 Beside a ``url`` there may be what else it needs, files relative to the same directory::
 
     url: https://10.1.2.3:6443
@@ -34,7 +43,10 @@ from ..client.connection import ConfigError, parse_url
 from ..client.urloptions import NAMES, NOTHING, UrlOptions, parse_options
 from ..flags import silence
 from ..kube.selectors import SelectorError, parse_labels
+from ..mirror.admission import EVERYTHING, Admission
 from ..program import HOST
+from .admission import MEMBERS as ADMISSION
+from .admission import read_admission
 from .documents import mapping_of, text_of, unquoted
 from .inputs import Inputs
 from .kubeconfigs import check_server
@@ -43,7 +55,7 @@ from .kubeconfigs import check_server
 ENDINGS = (".yaml", ".yml", ".json", ".kubeconfig", ".conf", ".url", ".txt")
 
 #: What a mapping may have.
-MEMBERS = ("url", "kubeconfig", "selector", "stale-after", "remove-after", *NAMES)
+MEMBERS = ("url", "kubeconfig", "selector", "stale-after", "remove-after", *ADMISSION, *NAMES)
 
 #: The keys of a Secret or ConfigMap; what editors leave behind has other characters.
 _NAME = re.compile(r"[-._a-zA-Z0-9]+")
@@ -63,6 +75,7 @@ class SourceFile:
     :ivar digest: another one with every change of the file, of the kubeconfig that it names, and
         of the files that either names: certificates, keys and tokens are replaced in place.
     :ivar options: what the URL needs beside.
+    :ivar admission: what it may have mirrored, beside what the flags say.
     """
 
     name: str
@@ -73,6 +86,7 @@ class SourceFile:
     remove_after: float | None
     digest: str
     options: UrlOptions = NOTHING
+    admission: Admission = EVERYTHING
 
 
 def source_name(file: str) -> str:
@@ -137,6 +151,7 @@ def _read(path: Path, inputs: Inputs) -> SourceFile:
         _seconds(options, "remove-after"),
         inputs.digest(),
         urls,
+        read_admission(options),
     )
 
 
