@@ -14,11 +14,16 @@ import servicereflector
 from servicereflector.election.machine import Timing
 from servicereflector.flagtable import ALIASES, FLAGS, NamedPair, SourceFlag
 from servicereflector.kube.selectors import parse_labels
+from servicereflector.mirror.addresses import read_rewrite
+from servicereflector.mirror.networks import read_network
 from servicereflector.mirror.policy import EndpointsApi
 from servicereflector.options import ReflectorOptions
 
 TRUE = ("1", "t", "T", "TRUE", "true", "True")
 FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+#: Namespaces of a cluster's own parts.
+DENIED = [("", "kube-system"), ("", "kube-public"), ("", "kube-node-lease")]
 
 #: Each flag of the documented table: its default, a text for it, and the value that this gives.
 TABLE: dict[str, tuple[Any, str, Any]] = {
@@ -82,8 +87,23 @@ TABLE: dict[str, tuple[Any, str, Any]] = {
     "reflector.max-delete-fraction": (0.5, "1", 1.0),
     "reflector.delete-hold": (300.0, "90s", 90.0),
     "reflector.compare-period": (600.0, "0", 0.0),
-    "reflector.namespaces": ([], "shop,web-*", ["shop", "web-*"]),
-    "reflector.deny-namespaces": ([], "kube-*", ["kube-*"]),
+    "reflector.namespaces": ([], "shop,east=web-*", [("", "shop"), ("east", "web-*")]),
+    "reflector.deny-namespaces": (DENIED, "kube-*", [("", "kube-*")]),
+    "reflector.allow-cidr": (
+        [],
+        "10.1.0.0/16,east=fd00::/64",
+        [("", read_network("10.1.0.0/16")), ("east", read_network("fd00::/64"))],
+    ),
+    "reflector.map-cidr": (
+        [],
+        "10.1.0.0/16=100.64.0.0/16,east=10.2.0.0/24=10.3.0.0/24",
+        [
+            ("", read_rewrite("10.1.0.0/16=100.64.0.0/16")),
+            ("east", read_rewrite("10.2.0.0/24=10.3.0.0/24")),
+        ],
+    ),
+    "reflector.deny-ports": ([], "22,east=1-1023", [("", (22, 22)), ("east", (1, 1023))]),
+    "reflector.service-cidr": ([], "10.96.0.0/12", [read_network("10.96.0.0/12")]),
     "reflector.create-namespaces": (True, "false", False),
     "reflector.delete-namespaces": (False, "true", True),
     "reflector.name-template": ("{name}", "{name}-{source}", "{name}-{source}"),
@@ -92,7 +112,7 @@ TABLE: dict[str, tuple[Any, str, Any]] = {
     "reflector.ignored-annotations": ([], "example.com/*", ["example.com/*"]),
     "reflector.prune": (False, "true", True),
     "reflector.endpoints-api": (EndpointsApi.BOTH, "endpoints", EndpointsApi.ENDPOINTS),
-    "reflector.external-names": (True, "false", False),
+    "reflector.external-names": ([("", True)], "east=false", [("east", False)]),
     "reflector.hints": (False, "true", True),
     "reflector.leader-elect": (False, "true", True),
     "reflector.leader-elect-lease-duration": (15.0, "1m", 60.0),
@@ -144,7 +164,7 @@ def test_a_value_follows_an_equals_sign(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, (default, _, _) in TABLE.items() if not isinstance(default, bool)]
+    "name", [flag.name for flag in FLAGS if flag.name in TABLE and not flag.boolean]
 )
 def test_a_value_is_the_next_argument(name: str) -> None:
     """``--name value``."""
@@ -271,6 +291,44 @@ def test_a_url_needs_its_scheme_and_host(text: str) -> None:
     assert refusal(f"--source-api={text}") == (
         f"--reflector.source-api: not of the form http[s]://host[:port][/path]: {text!r}"
     )
+
+
+def test_what_is_denied_to_one_source_leaves_what_is_denied_to_all() -> None:
+    """An empty value denies nothing; one for all takes the place of the default."""
+    flag = "reflector.deny-namespaces"
+    assert parse(f"--{flag}=east=shop")[flag] == [*DENIED, ("east", "shop")]
+    assert parse(f"--{flag}=east=shop,a")[flag] == [("east", "shop"), ("", "a")]
+    assert parse(f"--{flag}=")[flag] == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "told"),
+    [
+        ("allow-cidr", "10.1.0.0", None),
+        ("allow-cidr", "10.1.0.1/16", "'10.1.0.1/16' has bits beyond its prefix: say 10.1.0.0/16"),
+        ("allow-cidr", "a", "'a' is no network: say a CIDR such as 10.1.0.0/16"),
+        ("allow-cidr", "=10.1.0.0/16", "'=10.1.0.0/16' is not of the form [NAME=]VALUE"),
+        ("service-cidr", "10.0.0.0/33", "'10.0.0.0/33' is no network: say a CIDR such as"),
+        ("map-cidr", "10.1.0.0/16", "'10.1.0.0/16' is not of the form FROM=TO, as"),
+        ("map-cidr", "10.1.0.0/16=10.2.0.0/15", "'10.1.0.0/16=10.2.0.0/15' has prefixes of"),
+        ("map-cidr", "10.1.0.0/16=fd00::/112", "'10.1.0.0/16=fd00::/112' has prefixes of"),
+        ("map-cidr", "=10.1.0.0/16=10.2.0.0/16", "'=10.1.0.0/16=10.2.0.0/16' is not of the form"),
+        ("map-cidr", "a=1.1.1.1=1.1.1.2,a=1.1.1.1=1.1.1.3", "a network is mapped twice"),
+        ("map-cidr", "1.1.1.1=1.1.1.2,a=1.1.1.1=1.1.1.3", None),
+        ("deny-ports", "0", "'0' is no port: say a number from 1 to 65535, or two as 1-1023"),
+        ("deny-ports", "65536", "'65536' is no port"),
+        ("deny-ports", "1-", "'1-' is no port"),
+        ("deny-ports", "9" * 5000, f"'{'9' * 5000}' is no port"),
+        ("deny-ports", "2-1", "'2-1' ends before it begins: say the lower port first"),
+        ("deny-ports", "http", "'http' is no port"),
+    ],
+)
+def test_what_is_said_of_sources_is_checked(flag: str, text: str, told: str | None) -> None:
+    """In one line that names the flag, the text and what is valid."""
+    if told is None:
+        assert parse(f"--reflector.{flag}={text}")[f"reflector.{flag}"]
+    else:
+        assert refusal(f"--reflector.{flag}={text}").startswith(f"--reflector.{flag}: {told}")
 
 
 @pytest.mark.parametrize("flag", ["emitter.selector", "reflector.selector"])
