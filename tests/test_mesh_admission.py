@@ -201,7 +201,9 @@ def test_a_policy_that_refuses_most_of_a_source_is_held(mesh: Mesh) -> None:
         export(east, key=key)
     west = join(mesh)
     mesh.advance(2)
-    west.use_sources(("east", SourceSettings("east", admission=Admission(denied_ports=((80, 80),)))))
+    west.use_sources(
+        ("east", SourceSettings("east", admission=Admission(denied_ports=((80, 80),))))
+    )
     mesh.advance(30)
     controller(west).look_at_everything()
     mesh.advance(200)

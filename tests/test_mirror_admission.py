@@ -42,12 +42,38 @@ from servicereflector.testing.strategies import Situation
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: Among others those at the edges of what is refused.
-EDGES = (
-    "0.0.0.0 0.255.255.255 1.0.0.0 126.255.255.255 127.0.0.0 127.255.255.255 128.0.0.0 "
-    "169.253.255.255 169.254.0.0 169.254.255.255 169.255.0.0 223.255.255.255 224.0.0.0 "
-    "239.255.255.255 240.0.0.0 255.255.255.254 255.255.255.255 :: ::1 ::2 fe7f:ffff:: fe80:: "
-    "febf:ffff:: fec0:: feff:: ff00:: ffff:: ::ffff:127.0.0.1 ::ffff:10.1.0.1 ::fffe:7f00:1"
-).split()
+EDGES = [
+    "0.0.0.0",
+    "0.255.255.255",
+    "1.0.0.0",
+    "126.255.255.255",
+    "127.0.0.0",
+    "127.255.255.255",
+    "128.0.0.0",
+    "169.253.255.255",
+    "169.254.0.0",
+    "169.254.255.255",
+    "169.255.0.0",
+    "223.255.255.255",
+    "224.0.0.0",
+    "239.255.255.255",
+    "240.0.0.0",
+    "255.255.255.254",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::2",
+    "fe7f:ffff::",
+    "fe80::",
+    "febf:ffff::",
+    "fec0::",
+    "feff::",
+    "ff00::",
+    "ffff::",
+    "::ffff:127.0.0.1",
+    "::ffff:10.1.0.1",
+    "::fffe:7f00:1",
+]
 
 addresses: st.SearchStrategy[Address] = st.one_of(
     st.sampled_from(EDGES).map(ipaddress.ip_address),

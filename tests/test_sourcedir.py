@@ -25,6 +25,9 @@ from twisted.logger import LogEvent, Logger, LogLevel, formatEvent
 from servicereflector.client.config import load_kubeconfig
 from servicereflector.client.connection import ConfigError
 from servicereflector.client.urloptions import FILES, NAMES
+from servicereflector.mirror.addresses import AddressRules, read_rewrite
+from servicereflector.mirror.admission import Admission
+from servicereflector.mirror.networks import read_network
 from servicereflector.sourcedir import (
     ENDINGS,
     INTERVAL,
@@ -284,6 +287,39 @@ def test_no_source_is_called_as_the_host_is(tmp_path: Path) -> None:
             {"url": URL, "remove-after": False},
             "remove-after: … is no duration: say a duration such as 30s or 5m",
         ),
+        (
+            {"url": URL, "allow-cidr": "10.1.0.0/16,s3cr3t"},
+            "allow-cidr: … is no network: say a CIDR such as 10.1.0.0/16",
+        ),
+        (
+            {"url": URL, "map-cidr": ["s3cr3t"]},
+            "map-cidr: … is not of the form FROM=TO, as 10.1.0.0/16=100.64.0.0/16 is",
+        ),
+        (
+            {"url": URL, "deny-ports": "22,s3cr3t"},
+            "deny-ports: … is no port: say a number from 1 to 65535, or two as 1-1023",
+        ),
+        (
+            {"url": URL, "external-names": "s3cr3t"},
+            "external-names: … is no boolean: say true or false",
+        ),
+        (
+            {"url": URL, "external-names": [True, False]},
+            "external-names is neither true nor false",
+        ),
+        (
+            {"url": URL, "namespaces": "s 3cr3t"},
+            "namespaces: … is no pattern: say letters, digits and -._/ with *, ? and [a-z] or"
+            " [!a-z]",
+        ),
+        (
+            {"url": URL, "deny-namespaces": {"s3cr3t": 1}},
+            "deny-namespaces is neither a text nor a list of texts",
+        ),
+        (
+            {"url": URL, "allow-cidr": [["s3cr3t"]]},
+            "allow-cidr is neither a text nor a list of texts",
+        ),
         ({"kind": "Config"}, "kubeconfig: no current-context"),
         ({"clusters": []}, "kubeconfig: no current-context"),
         ({"contexts": []}, "kubeconfig: no current-context"),
@@ -438,6 +474,35 @@ def test_the_digest_tells_of_every_file_that_matters(tmp_path: Path, authority: 
     digest = read_source(named).digest
     named.write_text(named.read_text() + "\n")
     assert read_source(named).digest != digest
+
+
+def test_a_file_says_what_its_source_may_have_mirrored(tmp_path: Path) -> None:
+    """In lists or in texts with commas; YAML has numbers and booleans, too."""
+    path = written(
+        tmp_path / "east",
+        {
+            "url": URL,
+            "allow-cidr": ["10.1.0.0/16", "fd00::/64"],
+            "map-cidr": "10.1.0.0/16=10.2.0.0/16",
+            "deny-ports": [22, "1000-1023"],
+            "external-names": False,
+            "namespaces": "shop, web-*",
+            "deny-namespaces": ["internal"],
+        },
+    )
+    found = read_source(path).admission
+    assert found == Admission(
+        AddressRules(
+            (read_network("10.1.0.0/16"), read_network("fd00::/64")),
+            (read_rewrite("10.1.0.0/16=10.2.0.0/16"),),
+        ),
+        ((22, 22), (1000, 1023)),
+        False,
+        ("shop", "web-*"),
+        ("internal",),
+    )
+    written(path, {"url": URL, "deny-ports": 22, "namespaces": None})
+    assert read_source(path).admission == Admission(denied_ports=((22, 22),))
 
 
 #: All that may be said of a file of arbitrary bytes.

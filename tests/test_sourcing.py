@@ -10,6 +10,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from servicereflector.client.connection import ConfigError
+from servicereflector.mirror.admission import Admission
 from servicereflector.mirror.freshness import Patience
 from servicereflector.options import ReflectorOptions
 from servicereflector.program import SourceClient
@@ -87,9 +88,46 @@ def test_what_is_said_of_one_source() -> None:
     assert made["c"].patience == Patience(None, None)
 
 
+def test_what_is_said_of_one_source_is_beside_what_is_said_of_all(tmp_path: Path) -> None:
+    """By a flag or by its file; of ExternalNames it comes before that."""
+    used = Used()
+    made = sourcing(
+        f"--reflector.source-dir={tmp_path}",
+        "--source-api=a=http://a.example,http://b.example/",
+        "--reflector.allow-cidr=10.1.0.0/16,a=10.2.0.0/16,file=10.3.0.0/16",
+        "--reflector.map-cidr=10.0.0.0/8=11.0.0.0/8,a=10.1.0.0/16=12.1.0.0/16",
+        "--reflector.map-cidr=http://b.example/=10.0.0.0/8=13.0.0.0/8",
+        "--reflector.deny-ports=22,a=80",
+        "--reflector.external-names=false,a=true",
+        "--reflector.namespaces=shop,a=web",
+        "--reflector.deny-namespaces=file=web",
+        used=used,
+    )
+    networks = {
+        name: [n.first >> 16 for n in told.admission.addresses.allowed]
+        for name, told in settings(made).items()
+    }
+    assert networks == {"a": [0x0A02, 0x0A01], "http://b.example": [0x0A01]}
+    a, b = (settings(made)[name].admission for name in ("a", "http://b.example"))
+    assert [r.after.first >> 24 for r in a.addresses.rewrites] == [12, 11]
+    assert [r.after.first >> 24 for r in b.addresses.rewrites] == [13, 11]
+    assert (a.denied_ports, b.denied_ports) == (((80, 80), (22, 22)), ((22, 22),))
+    assert (a.external_names, b.external_names) == (True, None)
+    # What is said of all is in the policy already.
+    assert (a.namespaces, b.namespaces) == (("web",), ())
+    own = Admission(denied_ports=((443, 443),), external_names=True, namespaces=("x",))
+    made.files_changed([a_file("file", admission=own)], {})
+    told = used.sources[-1].settings.admission
+    assert (told.denied_ports, told.external_names) == (((443, 443), (22, 22)), True)
+    assert (told.namespaces, told.denied_namespaces) == (("x",), ("web",))
+    assert [n.first >> 16 for n in told.addresses.allowed] == [0x0A03, 0x0A01]
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
+        (["--reflector.allow-cidr=west=10.1.0.0/16"], "--reflector.allow-cidr: there is no sou"),
+        (["--reflector.deny-namespaces=west=a"], "--reflector.deny-namespaces: there is no sou"),
         (["--reflector.stale-after=west=5m"], "--reflector.stale-after: there is no source 'west'"),
         (["--reflector.remove-after=west=5m"], "--reflector.remove-after: there is no source 'we"),
         (["--reflector.source-selector=app=x"], "--reflector.source-selector: there is no source"),

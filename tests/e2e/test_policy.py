@@ -371,3 +371,35 @@ def test_what_the_host_refuses_is_told(east: Cluster, west: Cluster, direct: str
     assert event["message"].startswith("not mirrored from source '1': ")
     assert "a DNS-1035 label" in event["message"]
     assert program.mirrored("one", "Mirrored") == 1
+
+
+# Which addresses
+
+
+def test_a_source_leads_nobody_into_the_host_itself(
+    east: Cluster, west: Cluster, direct: str, run: Run
+) -> None:
+    """West's Service range is asked of its API server, which is not asked to write anything."""
+    east.namespace("range")
+    west.namespace("range")
+    before = west.must("GET", "/api/v1/services")["items"]
+    east.export("range/cart", "10.9.0.1", "10.2.0.1", "10.2.255.9", "10.8.0.1", "10.7.0.1")
+    program = run(
+        f"--reflector.source-kubeconfig=ranged={direct}",
+        "--reflector.namespaces=range",
+        "--reflector.allow-cidr=10.9.0.0/16,ranged=100.64.0.0/10,10.2.0.0/16",
+        "--reflector.map-cidr=ranged=10.8.0.0/16=100.64.0.0/16",
+    )
+    eventually(program.log, lambda: west.ips("range/cart") == ["10.9.0.1", "100.64.0.1"])
+    assert program.metric('service_reflector_refused_addresses{source="ranged"}') == 3
+    (event,) = eventually("an Event", lambda: west.events("range", "Refused"))
+    assert event["involvedObject"]["name"] == "cart"
+    assert event["message"] == (
+        "source 'ranged': 3 addresses are refused: '10.2.0.1' (a ClusterIP of the host),"
+        " '10.2.255.9' (a ClusterIP of the host), '10.7.0.1' (not allowed)"
+    )
+    made = {item["metadata"]["name"] for item in west.must("GET", "/api/v1/services")["items"]}
+    assert made - {item["metadata"]["name"] for item in before} == {"cart"} - {
+        item["metadata"]["name"] for item in before
+    }
+    assert "--reflector.service-cidr" not in program.log()
