@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 #: An address as its IP version and its number; an IPv4-mapped one is the IPv4 that it stands for.
@@ -35,6 +36,7 @@ class Network(NamedTuple):
         return cls(network.version, first, last)
 
 
+@lru_cache(maxsize=16384)
 def plain_of(text: str) -> Plain | None:
     """None for what is no address to the API, which takes neither a zone nor leading zeros."""
     try:
