@@ -9,8 +9,14 @@ import pytest
 from prometheus_client import generate_latest
 
 from servicereflector.administration import Administration
-from servicereflector.kube.objects import Json
-from servicereflector.kube.resources import ENDPOINTS, ENDPOINTSLICES, EVENTS, SERVICES
+from servicereflector.kube.objects import Json, Record
+from servicereflector.kube.resources import (
+    ENDPOINTS,
+    ENDPOINTSLICES,
+    EVENTS,
+    SERVICES,
+    Resource,
+)
 from servicereflector.kube.selectors import LabelSelector
 from servicereflector.kube.status import ApiError
 from servicereflector.mirror.addresses import AddressRules, ordered, read_rewrite
@@ -22,6 +28,7 @@ from servicereflector.ops.metrics import ProgramCollector, make_registry
 from servicereflector.program import Program, Roles
 from servicereflector.reflector.controller import Controller
 from servicereflector.reflector.follower import SourceSettings
+from servicereflector.reflector.ranges import IMPOSSIBLE, REFRESH
 from servicereflector.reflector.reserved import DELAY
 from servicereflector.testing.clusters import MemoryCluster, Mesh, Node, endpoints, service
 
@@ -116,20 +123,45 @@ def test_addresses_of_the_host_itself_are_left_out_and_told(mesh: Mesh) -> None:
     assert metric(west, 'refused_addresses{source="east"}') == 0
 
 
+def refusing_to_tell(cluster: MemoryCluster, errors: list[ApiError]) -> None:
+    """Who asks for the range is answered with the first of these, as long as there is one."""
+    create = cluster.model.create
+
+    def refused(resource: Resource, namespace: str, document: Json, **options: Any) -> Record:
+        if errors and document.get("spec", {}).get("clusterIP") in IMPOSSIBLE:
+            raise errors[0]
+        return create(resource, namespace, document, **options)
+
+    cluster.model.create = refused  # type: ignore[method-assign]
+
+
 def test_nothing_is_mirrored_before_the_hosts_range_is_known(mesh: Mesh) -> None:
-    """A host that answers with errors is believed to know none in the end; an address of its is
-    never written while it may still tell."""
+    """Or an address of its would have to be taken away again."""
     east = mesh.join("east")
     export(east, "10.9.0.1", IN_RANGE)
     cluster = MemoryCluster("west", mesh.network)
-    cluster.server.refuse()
-    settings = SourceSettings("east")
-    roles = Roles(reflected=LabelSelector())
-    west = mesh.join("west", sources=[("east", settings)], roles=roles, cluster=cluster)
-    mesh.advance(5)
+    errors = [ApiError(500, "not now")]
+    refusing_to_tell(cluster, errors)
+    west = mesh.join("west", sources=["east"], cluster=cluster)
+    mesh.advance(0.5)
+    assert controller(west).fleet.sources[0].synced
     assert cluster.get(SERVICES, KEY) is None
-    cluster.server.refuse(False)
-    mesh.advance(40)
+    errors.clear()
+    mesh.advance(5)
+    assert behind(west) == {"10.9.0.1"}
+
+
+def test_a_range_that_is_told_late_is_no_less_refused(mesh: Mesh) -> None:
+    east = mesh.join("east")
+    export(east, "10.9.0.1", IN_RANGE)
+    cluster = MemoryCluster("west", mesh.network)
+    errors = [ApiError(403, "not to you")]
+    refusing_to_tell(cluster, errors)
+    west = mesh.join("west", sources=["east"], cluster=cluster)
+    mesh.advance(2)
+    assert behind(west) == {"10.9.0.1", IN_RANGE}
+    errors.clear()
+    mesh.advance(REFRESH)
     assert behind(west) == {"10.9.0.1"}
 
 
