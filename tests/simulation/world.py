@@ -45,7 +45,11 @@ class Guard:
         self.deleted: Callable[[str, str], None] = lambda _key, _source: None
         self.tell: Callable[[str], None] = lambda _what: None
 
-    def create(self, resource: Resource, namespace: str, document: Json) -> Record:
+    def create(
+        self, resource: Resource, namespace: str, document: Json, *, dry_run: bool = False
+    ) -> Record:
+        if dry_run:
+            return self.model.create(resource, namespace, document, dry_run=True)
         name = (document.get("metadata") or {}).get("name", "")
         self.before("create", resource, key_of(namespace, name))
         return self._counted("create", resource, self.model.create, resource, namespace, document)
