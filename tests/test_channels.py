@@ -373,6 +373,34 @@ def test_requests_in_a_row_are_answered_in_order() -> None:
     assert transport.value().index(b"/1") < transport.value().index(b"/a")
 
 
+def test_who_reads_no_answer_has_one_in_memory() -> None:
+    """However many requests it sends in a row."""
+    port = Port(ChannelLimits())
+    transport = port.connect()
+    channel = transport.protocol
+    channel.pauseProducing()  # as a transport says whose client takes nothing
+    port.send(transport, GET * 50)
+    assert transport.codes == [200]
+    channel.resumeProducing()
+    assert transport.codes == [200] * 50
+    channel.pauseProducing()
+    port.send(transport, GET * 2)
+    port.clock.advance(30)
+    assert transport.codes == [200] * 51
+    assert not transport.connected
+    assert port.counts == {"stalled": 1}
+
+
+def test_no_file_is_made_for_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container's file system is read-only."""
+    monkeypatch.setattr("tempfile.TemporaryFile", None)
+    port = Port(ChannelLimits())
+    transport = port.connect()
+    head = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    port.send(transport, head + b"1\r\na\r\n0\r\n\r\n")
+    assert transport.codes == [200]
+
+
 def test_the_log_has_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     refusals = Refusals(clock.seconds)

@@ -34,6 +34,9 @@ _SNAPSHOTS = 34
 #: The minor version from which ``timeout`` is read, and ``export`` refused.
 _DEADLINES = 21
 
+#: Seconds for which a watch may be asked to last: a year. A timer takes no more than a number does.
+MAX_TIMEOUT = 365 * 86400
+
 #: How much a request's selectors may ask for: more than anybody writes. The API has no such limit.
 MAX_REQUIREMENTS, MAX_VALUES = 128, 1024
 
@@ -146,7 +149,7 @@ def parse_query(
         watch=watches,
         # One object at most is not paged.
         limit=0 if fields.name else max(0, limit),
-        timeout=timeout or None,
+        timeout=min(timeout, MAX_TIMEOUT) or None,
         bookmarks=_flag(parameters, "allowWatchBookmarks"),
         initial_events=initial_events,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
@@ -18,6 +19,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
+from ..emitter.bounds import PATIENCE
 from ..emitter.clients import UNBOUND, Bound, Full, Places, client_of
 from ..emitter.refusals import Refusals
 
@@ -108,6 +110,14 @@ class BoundedRequest(Request):
 
     channel: Channel
 
+    def gotLength(self, length: int | None) -> None:
+        """Bodies are small, where they are bounded: no file is made for one, which a read-only file
+        system would not have."""
+        if self.channel.connections is None:
+            super().gotLength(length)
+        else:
+            self.content = BytesIO()
+
     def handleContentChunk(self, data: bytes) -> None:
         if self.channel.takes(data):
             super().handleContentChunk(data)
@@ -124,6 +134,7 @@ class Channel(HTTPChannel):
     callLater: Callable[..., IDelayedCall]
     transport: Any
 
+    _answered: Request | None = None
     _deadline: IDelayedCall | None = None
     _received = 0
     _done_for = False
@@ -207,10 +218,23 @@ class Channel(HTTPChannel):
             self.connections.busy(self)
         super().allContentReceived()
 
-    def requestDone(self, request: object) -> None:
+    def requestDone(self, request: Request) -> None:
+        """The next request is looked at when the client has taken the answer to this one: who sends
+        many in a row and reads nothing has one answer in memory, not all of them."""
+        if self.connections is not None and self._waitingForTransport:
+            self._answered = request
+            self._limit_time("stalled", PATIENCE)
+            return
         if self.connections is not None:
             self.connections.idle(self)
         super().requestDone(request)
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        if self._answered is not None and not self._waitingForTransport:
+            request, self._answered = self._answered, None
+            self._no_limit()
+            self.requestDone(request)
 
     def refuse(self, status: bytes, reason: str) -> None:
         """Answer with nothing but a status, and hang up: what else comes is not read.
@@ -247,9 +271,14 @@ class Channel(HTTPChannel):
     def _too_large(self) -> None:
         self.refuse(b"413 Request Entity Too Large", "body_size")
 
-    def _limit_time(self, reason: str) -> None:
-        if self.connections is not None and self.connections.limits.head_timeout:
-            seconds = self.connections.limits.head_timeout
+    def _limit_time(self, reason: str, seconds: float = 0.0) -> None:
+        """
+        :param seconds: 0 for the time of a head.
+        """
+        if self.connections is None:
+            return
+        seconds = seconds or self.connections.limits.head_timeout
+        if seconds:
             self._deadline = self.callLater(seconds, self._out_of_time, reason)
 
     def _no_limit(self) -> None:
