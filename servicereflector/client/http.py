@@ -20,7 +20,8 @@ from ..kube.resources import Resource
 from ..kube.status import ApiError, from_response
 from ..listwatch.limits import Limits
 from .bodies import Watch, collect, drop
-from .connection import ConfigError
+from .concealing import Concealing, conceal
+from .connection import ConfigError, Connection
 from .credentials import Credentials
 from .errors import BadAnswer, RequestTimedOut, TlsFailed
 from .transport import AgentFactory, Transport
@@ -75,8 +76,10 @@ class KubeClient:
         """
 
         async def exchange() -> bytes:
-            response, server = await self._answer(method, path, params, body, content_type, accept)
-            return await collect(response, server, self._limits.max_body)
+            response, connection = await self._answer(
+                method, path, params, body, content_type, accept
+            )
+            return await collect(response, connection.server, self._limits.max_body)
 
         async def in_line() -> bytes:
             await self._readers.acquire()
@@ -120,15 +123,16 @@ class KubeClient:
         path = _path(resource, namespace)
 
         async def start() -> Watch:
-            response, server = await self._answer("GET", path, params, None, "")
+            response, connection = await self._answer("GET", path, params, None, "")
+            server = connection.server
             if response.code != 200:
                 drop(response)
                 raise BadAnswer(f"{server}: a watch was answered with {response.code}")
             content_type = _header(response, b"Content-Type") or ""
             if content_type and "json" not in content_type:
                 drop(response)
-                raise BadAnswer(f"{server}: a watch was answered with {content_type[:80]!r}")
-            watch = Watch(server, on_data, on_end)
+                raise BadAnswer(f"{server}: a watch was answered with no JSON")
+            watch = Watch(server, _concealing(connection, on_data), on_end)
             response.deliverBody(watch)
             return watch
 
@@ -215,8 +219,8 @@ class KubeClient:
         body: bytes | None,
         content_type: str,
         accept: str = "application/json",
-    ) -> tuple[IResponse, str]:
-        """A 2xx answer, its body still to be read, and the server that gave it."""
+    ) -> tuple[IResponse, Connection]:
+        """A 2xx answer, its body still to be read, and where it came from."""
         target = f"{path}?{urlencode(params, quote_via=quote)}" if params else path
         connection = await self._credentials.current()
         asked = (method, target, body, content_type, accept)
@@ -227,19 +231,34 @@ class KubeClient:
             self._credentials.doubt()
             raise
         if response.code == 401:
-            refused = await _error(response, connection.server)
+            refused = await _error(response, connection)
             try:
                 connection = await self._credentials.reload()
             except ConfigError:
                 raise refused from None
             response = await self._transport.send(connection, *asked)
         if not 200 <= response.code < 300:
-            raise await _error(response, connection.server)
-        return response, connection.server
+            raise await _error(response, connection)
+        return response, connection
 
 
-async def _error(response: IResponse, server: str) -> ApiError:
-    body = await collect(response, server, _MAX_ERROR_BODY, truncate=True)
+def _concealing(
+    connection: Connection, on_data: Callable[[bytes], None]
+) -> Callable[[bytes], None]:
+    if not connection.token:
+        return on_data
+    concealing = Concealing(connection.token)
+
+    def received(data: bytes) -> None:
+        if text := concealing.feed(data):
+            on_data(text)
+
+    return received
+
+
+async def _error(response: IResponse, connection: Connection) -> ApiError:
+    body = await collect(response, connection.server, _MAX_ERROR_BODY, truncate=True)
+    body = conceal(body, connection.token)
     if 300 <= response.code < 400:
         return ApiError(response.code, f"redirected to {_host(response)}, which is not followed")
     return from_response(response.code, body, _header(response, b"Retry-After"))
