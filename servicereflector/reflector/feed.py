@@ -114,6 +114,7 @@ class Feed:
                 source.name,
                 [r.key for r in store if r.source is not None and source.answers_to(r.source)],
             )
+        yield source.name, list(self._host.slices.mirrored(source.answers_to))
         yield source.name, source.host_keys()
 
     def _queue_soon(self, what: Source | None) -> None:

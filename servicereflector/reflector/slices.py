@@ -71,10 +71,15 @@ class Slices:
     def of(self, service: str) -> tuple[Record, ...]:
         return self._index.of(service) if self._index is not None else ()
 
-    def mirrored(self) -> set[str]:
-        """The keys of the Services that have slices which the program made."""
-        store = self.store or ()
-        return {service_key(record) for record in store if record.source is not None} - {""}
+    def mirrored(self, of: Callable[[str], bool] = lambda _source: True) -> set[str]:
+        """The keys of the Services that have slices which the program made, if only these.
+
+        :param of: which sources are meant.
+        """
+        mirrors = ((record, record.source) for record in self.store or ())
+        return {
+            service_key(record) for record, source in mirrors if source is not None and of(source)
+        } - {""}
 
     def follow(self, store: Store) -> None:
         """They are in this store from now on."""
