@@ -6,6 +6,7 @@ success is an :class:`ApiError`, every one that did not come a :class:`Transport
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -25,6 +26,9 @@ from .connection import ConfigError, Connection
 from .credentials import Credentials
 from .errors import BadAnswer, RequestTimedOut, TlsFailed
 from .transport import AgentFactory, Transport
+
+#: Of a Content-Type as much as is told: what follows may be anything.
+_MEDIA_TYPE = re.compile(r"(?:text|application|image|multipart)/[a-z.+-]{1,40}(?=;|$)")
 
 _MAX_ERROR_BODY = 64 * 1024
 
@@ -131,7 +135,9 @@ class KubeClient:
             content_type = _header(response, b"Content-Type") or ""
             if content_type and "json" not in content_type:
                 drop(response)
-                raise BadAnswer(f"{server}: a watch was answered with no JSON")
+                shown = _MEDIA_TYPE.match(content_type)
+                told = repr(shown[0]) if shown else "no JSON"
+                raise BadAnswer(f"{server}: a watch was answered with {told}")
             watch = Watch(server, _concealing(connection, on_data), on_end)
             response.deliverBody(watch)
             return watch
