@@ -9,6 +9,7 @@ import orjson
 
 from .objects import BadObject, Record, parse_version, record_of
 from .resources import Resource
+from .strangers import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,13 @@ class ListPage:
     records: tuple[Record, ...]
     version: int
     continue_token: str = ""
-    bad: tuple[str, ...] = field(default=())
+    bad: tuple[BadObject, ...] = field(default=())
 
 
-def decode_list(resource: Resource, body: bytes) -> ListPage:
+def decode_list(resource: Resource, body: bytes, read: Reader = record_of) -> ListPage:
     """Read a list body; an unusable item is left out and told of in ``bad``.
 
+    :param read: makes a record of an item.
     :raises BadObject: where the body as a whole is no list of the resource.
     """
     try:
@@ -44,12 +46,13 @@ def decode_list(resource: Resource, body: bytes) -> ListPage:
     token = metadata.get("continue") or ""
     if not isinstance(token, str):
         raise BadObject(f"the {resource.list_kind} is malformed")
-    records, bad = [], []
+    records: list[Record] = []
+    bad: list[BadObject] = []
     for item in items:
         try:
-            records.append(record_of(resource, item))
+            records.append(read(resource, item))
         except BadObject as error:
-            bad.append(str(error))
+            bad.append(error)
     version = parse_version(metadata.get("resourceVersion"))
     return ListPage(tuple(records), version, token, tuple(bad))
 

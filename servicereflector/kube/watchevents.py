@@ -16,6 +16,7 @@ import orjson
 from .objects import BadObject, Record, full_body, parse_version, record_of
 from .resources import Resource
 from .status import ApiError, from_status
+from .strangers import Reader
 
 
 class EventType(str, Enum):
@@ -49,9 +50,13 @@ class ErrorEvent:
 WatchEvent = ObjectEvent | Bookmark | ErrorEvent
 
 
-def decode_event(resource: Resource, line: bytes) -> WatchEvent:
+def decode_event(
+    resource: Resource, line: bytes, read: Reader = record_of, deleted: Reader = record_of
+) -> WatchEvent:
     """Read one line of a watch stream.
 
+    :param read: makes a record of an object.
+    :param deleted: makes one of an object that was deleted.
     :raises BadObject: where it cannot be used.
     """
     try:
@@ -74,7 +79,8 @@ def decode_event(resource: Resource, line: bytes) -> WatchEvent:
     if not isinstance(kind, str) or kind not in EventType.__members__:
         told = repr(kind[:40]) if isinstance(kind, str) else "that is no string"
         raise BadObject(f"unknown event type {told}")
-    return ObjectEvent(EventType(kind), record_of(resource, document))
+    make = deleted if kind == "DELETED" else read
+    return ObjectEvent(EventType(kind), make(resource, document))
 
 
 def encode_event(resource: Resource, event_type: EventType, record: Record) -> bytes:

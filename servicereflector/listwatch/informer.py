@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -13,9 +15,18 @@ from twisted.python.failure import Failure
 
 from ..cooperation import cooperation_of
 from ..kube.lists import ListPage, decode_list
-from ..kube.objects import BadObject
+from ..kube.objects import BadObject, Record, record_of
 from ..kube.status import TOO_LARGE, ApiError
-from ..kube.watchevents import Bookmark, LineSplitter, decode_event
+from ..kube.strangers import Reader, Rejected, checked_record, deleted_record
+from ..kube.text import shown
+from ..kube.watchevents import (
+    Bookmark,
+    EventType,
+    LineSplitter,
+    ObjectEvent,
+    WatchEvent,
+    decode_event,
+)
 from ..store.versioned import Store
 from .api import Api, Stoppable
 from .effects import (
@@ -41,6 +52,7 @@ MOST_WARNINGS = 10
 class Stats:
     """What one Informer did; times are the reactor's seconds.
 
+    :ivar rejected: how many of the unusable objects broke which rule.
     :ivar restored: how often a list was believed that was older than what had been seen.
     :ivar trouble: why the last list or watch failed, ``""`` if it did not.
     """
@@ -50,6 +62,7 @@ class Stats:
     events: int = 0
     bookmarks: int = 0
     bad_objects: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
     troubles: int = 0
     restored: int = 0
     heard_at: float | None = None
@@ -62,6 +75,7 @@ class Informer(Service):
 
     :param source: the name that log lines give the API.
     :param random: a draw from [0, 1).
+    :param stranger: whether its objects are to be checked, for nobody else may have.
     :param troubled: called with each failure, after which it goes on all the same unless stopped.
     :param heard: called when anything has arrived.
     :param recovered: called when a list or watch has succeeded after a failure.
@@ -82,6 +96,7 @@ class Informer(Service):
         field_selector: str = "",
         timing: Timing | None = None,
         limits: Limits | None = None,
+        stranger: bool = False,
         troubled: Callable[[Exception], None] = lambda _error: None,
         heard: Callable[[], None] = lambda: None,
         recovered: Callable[[], None] = lambda: None,
@@ -102,6 +117,12 @@ class Informer(Service):
         self._tell_trouble = troubled
         self._tell_heard = heard
         self._tell_recovered = recovered
+        self._read_object: Reader = record_of
+        self._read_deleted: Reader = record_of
+        if stranger:
+            self._read_object = partial(checked_record, namespace=namespace)
+            self._read_deleted = partial(deleted_record, namespace=namespace)
+        self._rejected: set[str] = set()  # the keys of the list under way
         self._machine = ListWatch(random, self._timing)
         self._timer: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
@@ -146,7 +167,7 @@ class Informer(Service):
                 case Replace(records, version, newest):
                     if newest:
                         self._restored(version, newest)
-                    self.store.replace(records, version)
+                    self.store.replace((*self._last_good(records), *records), version)
                     self._recovered(f"listed {len(records)} objects")
                 case Apply(event):
                     if isinstance(event, Bookmark):
@@ -160,6 +181,12 @@ class Informer(Service):
                 case Trouble(error, delay):
                     self._troubled(error, delay)
         self._set_timer()
+
+    def _last_good(self, records: tuple[Record, ...]) -> list[Record]:
+        """What the list has only in a version that was rejected: it was not deleted."""
+        rejected, self._rejected = self._rejected, set()
+        rejected.difference_update(record.key for record in records)
+        return [known for key in sorted(rejected) if (known := self.store.get(key)) is not None]
 
     def _set_timer(self) -> None:
         """One timer, moved only when it would fire too late: the deadline moves with every byte."""
@@ -195,13 +222,17 @@ class Informer(Service):
     async def _list(self, effect: List) -> None:
         most = self._limits.max_body
         self._listed *= bool(effect.continue_token)
+        if not effect.continue_token:
+            self._rejected.clear()
         body = await self._page(effect.limit, effect.continue_token)
         self._listed += len(body)
         if self._listed > most:
             raise EndlessList(f"the pages of the list are larger than {most} bytes")
         page = await self._read(body)
-        for reason in page.bad:
-            self._bad(reason)
+        for error in page.bad:
+            if isinstance(error, Rejected) and error.key:
+                self._rejected.add(error.key)
+            self._bad(error)
         self._carry_out(self._machine.page(effect.request, page, self._reactor.seconds()))
 
     async def _look(self, effect: Look) -> None:
@@ -222,7 +253,7 @@ class Informer(Service):
 
     async def _decoded(self, body: bytes) -> ListPage:
         # Pages of several lists that arrive together are not read in one turn of the reactor.
-        reading = (decode_list(self.store.resource, body) for _ in range(1))
+        reading = (decode_list(self.store.resource, body, self._read_object) for _ in range(1))
         (page,) = await cooperation_of(self._reactor).all_of(reading)
         return page
 
@@ -262,13 +293,24 @@ class Informer(Service):
         too_long = splitter.too_long
         for line in splitter.feed(data):
             try:
-                event = decode_event(self.store.resource, line)
+                event = decode_event(
+                    self.store.resource, line, self._read_object, self._read_deleted
+                )
+                self._check_deletion(event)
             except BadObject as error:
-                self._bad(str(error))
+                self._bad(error)
             else:
                 self._carry_out(self._machine.event(request, event, now))
         for _ in range(splitter.too_long - too_long):
-            self._bad(f"a line of the watch is longer than {self._limits.max_line} bytes")
+            told = f"a line of the watch is longer than {self._limits.max_line} bytes"
+            self._bad(Rejected("size", told))
+
+    def _check_deletion(self, event: WatchEvent) -> None:
+        if not isinstance(event, ObjectEvent) or event.type is not EventType.DELETED:
+            return
+        known, gone = self.store.get(event.record.key), event.record
+        if known is not None and known.uid and gone.uid and known.uid != gone.uid:
+            raise Rejected("uid", f"{gone.key}: what is deleted has another uid", gone.key)
 
     def _ended(self, request: int, error: Exception | None) -> None:
         self._stream = self._asking = None
@@ -301,8 +343,10 @@ class Informer(Service):
         self.stats.heard_at = self._reactor.seconds()
         self._tell_heard()
 
-    def _bad(self, reason: str) -> None:
+    def _bad(self, error: BadObject) -> None:
+        reason = shown(str(error))
         self.stats.bad_objects += 1
+        self.stats.rejected[error.reason if isinstance(error, Rejected) else "malformed"] += 1
         now = self._reactor.seconds()
         if now >= self._warned_at + 60:
             self._warned_at, self._warnings = now, 0
@@ -351,7 +395,7 @@ class Informer(Service):
             "{source}: {resource}: {error}; again in {delay:.1f} s",
             source=self.source,
             resource=self.store.resource.plural,
-            error=(told := str(error) or type(error).__name__),
+            error=(told := shown(str(error)) or type(error).__name__),
             delay=delay,
         )
         self.stats.trouble = told
