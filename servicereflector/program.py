@@ -28,6 +28,7 @@ from .listwatch.api import Api
 from .listwatch.informer import Informer
 from .listwatch.limits import Limits
 from .listwatch.machine import Timing
+from .listwatch.quota import Room
 from .listwatch.version import VersionApi, VersionPoller
 from .mirror.features import Features
 from .mirror.networks import Network
@@ -263,6 +264,7 @@ class Program(MultiService):
         heard: Callable[[], None] = lambda: None,
         recovered: Callable[[], None] = lambda: None,
         timing: Timing | None = None,
+        room: Room | None = None,
     ) -> Informer:
         informer = Informer(
             self._world.reactor,
@@ -275,6 +277,7 @@ class Program(MultiService):
             field_selector=field_selector,
             timing=timing or self._world.timing,
             limits=self._world.limits,
+            room=room,
             troubled=troubled,
             heard=heard,
             recovered=recovered,

@@ -119,7 +119,7 @@ def _check_type(resource: Resource, document: Json) -> None:
     # The items of a list need not say.
     for member, right in (("apiVersion", resource.api_version), ("kind", resource.kind)):
         value = document.get(member)
-        if value is not None and value != "" and value != right:
+        if value is not None and value not in ("", right):
             raise Rejected("type", f"{member} is {told(value)}, not {right}")
 
 

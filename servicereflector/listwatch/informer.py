@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from twisted.application.service import Service
@@ -24,7 +23,6 @@ from ..kube.watchevents import (
     EventType,
     LineSplitter,
     ObjectEvent,
-    WatchEvent,
     decode_event,
 )
 from ..store.versioned import Store
@@ -43,16 +41,20 @@ from .effects import (
 )
 from .limits import Limits
 from .machine import PAGE_LIMIT, ListWatch, Timing
+from .quota import Room
+from .rejections import QUOTA, Rejections
 
 #: So many warnings of unusable objects are given in a minute: a server could fill the logs.
 MOST_WARNINGS = 10
+
+#: Seconds after which a source that has had more than its quotas is listed, once there is room.
+ROOM_WAIT = 60.0
 
 
 @dataclass(slots=True)
 class Stats:
     """What one Informer did; times are the reactor's seconds.
 
-    :ivar rejected: how many of the unusable objects broke which rule.
     :ivar restored: how often a list was believed that was older than what had been seen.
     :ivar trouble: why the last list or watch failed, ``""`` if it did not.
     """
@@ -62,7 +64,6 @@ class Stats:
     events: int = 0
     bookmarks: int = 0
     bad_objects: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
     troubles: int = 0
     restored: int = 0
     heard_at: float | None = None
@@ -75,7 +76,7 @@ class Informer(Service):
 
     :param source: the name that log lines give the API.
     :param random: a draw from [0, 1).
-    :param stranger: whether its objects are to be checked, for nobody else may have.
+    :param room: of a source, whose objects are checked, and taken in as far as there is room.
     :param troubled: called with each failure, after which it goes on all the same unless stopped.
     :param heard: called when anything has arrived.
     :param recovered: called when a list or watch has succeeded after a failure.
@@ -96,7 +97,7 @@ class Informer(Service):
         field_selector: str = "",
         timing: Timing | None = None,
         limits: Limits | None = None,
-        stranger: bool = False,
+        room: Room | None = None,
         troubled: Callable[[Exception], None] = lambda _error: None,
         heard: Callable[[], None] = lambda: None,
         recovered: Callable[[], None] = lambda: None,
@@ -119,10 +120,13 @@ class Informer(Service):
         self._tell_recovered = recovered
         self._read_object: Reader = record_of
         self._read_deleted: Reader = record_of
-        if stranger:
+        self._room = room
+        if room is not None:
             self._read_object = partial(checked_record, namespace=namespace)
             self._read_deleted = partial(deleted_record, namespace=namespace)
-        self._rejected: set[str] = set()  # the keys of the list under way
+        self.rejections = Rejections()
+        self._unsubscribe: Callable[[], None] | None = None
+        self._relisting: IDelayedCall | None = None  # for what there may be room now
         self._machine = ListWatch(random, self._timing)
         self._timer: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
@@ -134,15 +138,23 @@ class Informer(Service):
 
     def startService(self) -> None:
         Service.startService(self)
+        if self._room is not None:
+            self._unsubscribe = self._room.subscribe(self._freed)
         self._machine = ListWatch(self._random, self._timing, self._machine.newest)
         self._carry_out(self._machine.start(self._reactor.seconds()))
 
     def stopService(self) -> None:
         Service.stopService(self)
         self._abandon()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._relisting is not None:
+            self._relisting.cancel()
+            self._relisting = None
 
     def relist(self) -> None:
         """List anew: the store does not hold what the API has."""
@@ -167,7 +179,7 @@ class Informer(Service):
                 case Replace(records, version, newest):
                     if newest:
                         self._restored(version, newest)
-                    self.store.replace((*self._last_good(records), *records), version)
+                    self.store.replace(self._admitted(records), version)
                     self._recovered(f"listed {len(records)} objects")
                 case Apply(event):
                     if isinstance(event, Bookmark):
@@ -175,18 +187,52 @@ class Informer(Service):
                         self.store.advance(event.version)
                     else:
                         self.stats.events += 1
-                        self.store.apply(event.type, event.record)
+                        self._apply(event)
                 case Abandon():
                     self._abandon()
                 case Trouble(error, delay):
                     self._troubled(error, delay)
         self._set_timer()
 
-    def _last_good(self, records: tuple[Record, ...]) -> list[Record]:
-        """What the list has only in a version that was rejected: it was not deleted."""
-        rejected, self._rejected = self._rejected, set()
-        rejected.difference_update(record.key for record in records)
-        return [known for key in sorted(rejected) if (known := self.store.get(key)) is not None]
+    def _admitted(self, records: tuple[Record, ...]) -> Sequence[Record]:
+        """What there is room for, and in its last good version what the list has in a bad one."""
+        if self._room is None:
+            return records
+        for record in records:
+            self.rejections.healed(record.key)
+        known = (self.store.get(key) for key in self.rejections.listed())
+        last_good = [record for record in known if record is not None]
+        taken, refused = self._room.replace(
+            self.store.resource, self.store.get, (*last_good, *records)
+        )
+        for error in refused:
+            self._bad(error, listed=True)
+        self.rejections.end()
+        return taken
+
+    def _apply(self, event: ObjectEvent) -> None:
+        record, room = event.record, self._room
+        if room is not None and record.version > self.store.version:
+            old = self.store.get(record.key)
+            if event.type is not EventType.DELETED:
+                try:
+                    room.admit(self.store.resource, record, old, len(self.store))
+                except Rejected as error:
+                    self._bad(error)
+                    return
+            elif old is not None:
+                room.leave(self.store.resource, old)
+            self.rejections.healed(record.key)
+        self.store.apply(event.type, record)
+
+    def _freed(self) -> None:
+        if self.rejections.wants_room and self._relisting is None:
+            self._relisting = self._reactor.callLater(ROOM_WAIT, self._look_for_room)
+
+    def _look_for_room(self) -> None:
+        self._relisting = None
+        if self.rejections.wants_room:
+            self.relist()
 
     def _set_timer(self) -> None:
         """One timer, moved only when it would fire too late: the deadline moves with every byte."""
@@ -223,16 +269,14 @@ class Informer(Service):
         most = self._limits.max_body
         self._listed *= bool(effect.continue_token)
         if not effect.continue_token:
-            self._rejected.clear()
+            self.rejections.begin()
         body = await self._page(effect.limit, effect.continue_token)
         self._listed += len(body)
         if self._listed > most:
             raise EndlessList(f"the pages of the list are larger than {most} bytes")
         page = await self._read(body)
         for error in page.bad:
-            if isinstance(error, Rejected) and error.key:
-                self._rejected.add(error.key)
-            self._bad(error)
+            self._bad(error, listed=True)
         self._carry_out(self._machine.page(effect.request, page, self._reactor.seconds()))
 
     async def _look(self, effect: Look) -> None:
@@ -296,7 +340,6 @@ class Informer(Service):
                 event = decode_event(
                     self.store.resource, line, self._read_object, self._read_deleted
                 )
-                self._check_deletion(event)
             except BadObject as error:
                 self._bad(error)
             else:
@@ -304,13 +347,6 @@ class Informer(Service):
         for _ in range(splitter.too_long - too_long):
             told = f"a line of the watch is longer than {self._limits.max_line} bytes"
             self._bad(Rejected("size", told))
-
-    def _check_deletion(self, event: WatchEvent) -> None:
-        if not isinstance(event, ObjectEvent) or event.type is not EventType.DELETED:
-            return
-        known, gone = self.store.get(event.record.key), event.record
-        if known is not None and known.uid and gone.uid and known.uid != gone.uid:
-            raise Rejected("uid", f"{gone.key}: what is deleted has another uid", gone.key)
 
     def _ended(self, request: int, error: Exception | None) -> None:
         self._stream = self._asking = None
@@ -343,10 +379,11 @@ class Informer(Service):
         self.stats.heard_at = self._reactor.seconds()
         self._tell_heard()
 
-    def _bad(self, error: BadObject) -> None:
+    def _bad(self, error: BadObject, *, listed: bool = False) -> None:
         reason = shown(str(error))
         self.stats.bad_objects += 1
-        self.stats.rejected[error.reason if isinstance(error, Rejected) else "malformed"] += 1
+        if self._room is not None and not self._is_news(error, listed):
+            return
         now = self._reactor.seconds()
         if now >= self._warned_at + 60:
             self._warned_at, self._warnings = now, 0
@@ -360,6 +397,13 @@ class Informer(Service):
             resource=self.store.resource.plural,
             reason=reason,
         )
+
+    def _is_news(self, error: BadObject, listed: bool) -> bool:
+        """Each object is told of once, and once that there is no room for more."""
+        if not isinstance(error, Rejected):
+            error = Rejected("malformed", str(error))
+        full = self.rejections.wants_room
+        return self.rejections.note(error, listed=listed) and not (full and error.reason == QUOTA)
 
     def _restored(self, version: int, newest: int) -> None:
         self.stats.restored += 1

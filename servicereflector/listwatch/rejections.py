@@ -25,6 +25,7 @@ class Rejections:
         self._most = most
         self._now: dict[str, Rejected] = {}  # by key, or by message where there is no key
         self._services: Counter[str] = Counter()
+        self._without_room = 0
         self._listing: set[str] = set()
         self._left_over = 0  # what was forgotten of the list under way
 
@@ -39,7 +40,7 @@ class Rejections:
     @property
     def wants_room(self) -> bool:
         """Whether any is rejected for want of room."""
-        return any(error.reason == QUOTA for error in self._now.values())
+        return self._without_room > 0
 
     def note(self, error: Rejected, *, listed: bool = False) -> bool:
         """One more; whether that is news.
@@ -47,6 +48,8 @@ class Rejections:
         :param listed: whether it stands in the list under way, which has not been taken over.
         """
         self.counts[error.reason] += 1
+        if not error.key and not listed:
+            return True  # nothing will tell that it is gone
         what = error.key or str(error)
         before = self._now.get(what)
         if before is None and len(self._now) >= self._most:
@@ -57,15 +60,14 @@ class Rejections:
             self._forget(what)
         self._now[what] = error
         self._services[error.service] += 1
+        self._without_room += error.reason == QUOTA
         if listed:
             self._listing.add(what)
         return before is None or before.reason != error.reason
 
-    def is_rejected(self, key: str) -> bool:
-        return key in self._now
-
     def healed(self, key: str) -> None:
         """A good version came, or the object is gone."""
+        self._listing.discard(key)
         if key in self._now:
             self._forget(key)
 
@@ -90,7 +92,9 @@ class Rejections:
         return bool(self.forgotten or self._services[service])
 
     def _forget(self, what: str) -> None:
-        service = self._now.pop(what).service
+        error = self._now.pop(what)
+        service = error.service
+        self._without_room -= error.reason == QUOTA
         self._services[service] -= 1
         if not self._services[service]:
             del self._services[service]

@@ -175,7 +175,7 @@ def _held(
 ) -> Verdict:
     """The name has a mirror, of the source that is called ``former`` there."""
     keeper = _keeper(sources, exporting, former)
-    if keeper is not None and (keeper in exporting or not keeper.synced):
+    if keeper is not None and (keeper in exporting or not keeper.told):
         if keeper.freshness is Freshness.REMOVED:
             usable = (s for s in exporting if s.complete and s.freshness is not Freshness.REMOVED)
             if (successor := _first(usable)) is not None:
@@ -183,7 +183,8 @@ def _held(
                 return _mirror(successor, exporting, rule, former)
         if keeper in exporting:
             return _mirror(keeper, exporting, f"it is the mirror of {keeper.name!r}", former)
-        rule = f"{keeper.name!r}, whose mirror it is, has not been listed yet"
+        why = "tells of it what is rejected" if keeper.synced else "has not been listed yet"
+        rule = f"{keeper.name!r}, whose mirror it is, {why}"
         statuses = _standby(exporting, keeper.name)
         statuses[keeper.name] = _status(keeper.freshness, f"kept: {rule}")
         return Verdict(Course.LEAVE, rule, None, statuses, keeper.freshness)
@@ -214,7 +215,7 @@ def _keeper(
     named = [source for source in sources if source.name == former]
     named = named or [source for source in sources if source.answers_to(former)]
     able = [source for source in named if source in exporting]
-    unsure = [source for source in named if not source.synced]
+    unsure = [source for source in named if not source.told]
     return next(iter([*able, *unsure, *named]), None)
 
 

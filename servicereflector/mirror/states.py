@@ -54,6 +54,7 @@ class SourceState:
     :ivar aliases: what mirrors of it may name as their source beside its name.
     :ivar freshness: whether the source has fallen silent.
     :ivar held: whether its mirror of the name is not to be deleted for now.
+    :ivar rejected: whether what its mirror was made of is not known, because it was rejected.
     :ivar rivals: the keys of other Services of the source that would have the same name.
     :ivar admission: what the operator says of this source.
     """
@@ -69,10 +70,18 @@ class SourceState:
     held: bool = False
     rivals: tuple[str, ...] = ()
     admission: Admission = EVERYTHING
+    rejected: bool = False
 
     @property
     def exports(self) -> bool:
-        return self.synced and self.service is not None and is_exported(self.service)
+        if not self.synced or self.rejected or self.service is None:
+            return False
+        return is_exported(self.service)
+
+    @property
+    def told(self) -> bool:
+        """Whether it is known if the source exports the name."""
+        return self.synced and not self.rejected
 
     @property
     def complete(self) -> bool:

@@ -15,6 +15,7 @@ from ..listwatch.api import Api
 from ..listwatch.informer import Informer
 from ..listwatch.machine import Timing
 from ..mirror.admission import EVERYTHING, Admission
+from ..listwatch.quota import Quotas, Room
 from ..mirror.freshness import Freshness, Patience
 from ..mirror.policy import Policy
 from ..store.versioned import Store
@@ -33,6 +34,7 @@ class SourceSettings:
     :ivar selector: the label selector that it is asked with; None for the one of all sources.
     :ivar patience: what follows from its silence.
     :ivar admission: what it may have mirrored.
+    :ivar quotas: how much of it is taken in.
     """
 
     name: str
@@ -40,6 +42,7 @@ class SourceSettings:
     selector: str | None = None
     patience: Patience = field(default_factory=Patience)
     admission: Admission = EVERYTHING
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 _TOLD = {
@@ -64,6 +67,7 @@ class Follow(Protocol):
         troubled: Callable[[Exception], None],
         heard: Callable[[], None],
         timing: Timing,
+        room: Room,
     ) -> Informer: ...
 
 
@@ -106,6 +110,7 @@ class SourceFollower(MultiService):
         self._reactor = reactor
         self._informers: dict[Informer, float] = {}
         self._leads_since = 0.0
+        self._room = Room(settings.quotas)
         timing, patience = timing or Timing(), settings.patience
         self._timing = replace(
             timing, idle=patience.idle(timing.idle), relist=patience.idle(timing.relist)
@@ -140,6 +145,7 @@ class SourceFollower(MultiService):
             policy=policy,
             aliases=[settings.url] if settings.url else [],
             admission=settings.admission,
+            rejects=self._rejects,
         )
 
     @property
@@ -158,6 +164,7 @@ class SourceFollower(MultiService):
             troubled=troubled,
             heard=self._note_heard,
             timing=self._timing,
+            room=self._room,
         )
         self._informers[informer] = self._reactor.seconds()
         return informer
@@ -165,6 +172,10 @@ class SourceFollower(MultiService):
     def _unfollow(self, informer: Informer) -> None:
         del self._informers[informer]
         self._end_informer(informer)
+        self._room.forget(informer.store.resource)
+
+    def _rejects(self, service: str) -> bool:
+        return any(informer.rejections.covers(service) for informer in self._informers)
 
     def take_over(self) -> None:
         """The process begins to lead. For how long it has heard nothing while another led is no

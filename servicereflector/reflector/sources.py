@@ -27,6 +27,8 @@ class Source:
     :ivar reviewed: the list of its Services, by the store's epoch, whose deletions were judged.
     :param aliases: what mirrors of it may name as their source beside its name: its URL.
     :param admission: what the operator says of it.
+    :param rejects: whether a Service of this key, or what belongs to it, may not be known because
+        it was rejected.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Source:
         policy: Policy = DEFAULT,
         aliases: Iterable[str] = (),
         admission: Admission = EVERYTHING,
+        rejects: Callable[[str], bool] = lambda _service: False,
     ) -> None:
         self.name = name
         self.services = services
@@ -50,6 +53,7 @@ class Source:
         self.reviewed = 0
         self._policy = policy
         self._admission = admission
+        self._rejects = rejects
         self._aliases = frozenset(alias.rstrip("/") for alias in aliases) - {name}
         self._claims: dict[str, set[str]] | None = None if policy.naming == Naming() else {}
 
@@ -109,11 +113,25 @@ class Source:
         :param reserved: the addresses that are the host's own.
         """
         claims = self.claims(host_key)
+        mirrored = self._mirrored(held)
+        if mirrored and self.services.get(mirrored) is None and self._rejects(mirrored):
+            return replace(self._state("", now, kept=kept), rejected=True)
         if len(claims) < 2:
-            return self._state(claims[0] if claims else "", now, kept=kept)
-        states = {key: self._state(key, now, kept=kept) for key in claims}
-        key = self._choose(host_key, states, held, reserved)
-        return replace(states[key], rivals=tuple(claim for claim in claims if claim != key))
+            state = self._state(claims[0] if claims else "", now, kept=kept)
+        else:
+            states = {key: self._state(key, now, kept=kept) for key in claims}
+            key = self._choose(host_key, states, held, reserved)
+            state = replace(states[key], rivals=tuple(claim for claim in claims if claim != key))
+        if state.service is None or state.service.key != mirrored:
+            return state
+        unknown = state.endpoints is None and not state.slices and self._rejects(mirrored)
+        return replace(state, rejected=True) if unknown else state
+
+    def _mirrored(self, held: Record | None) -> str:
+        """The key of what the host has a mirror of, ``""`` where it is none of this source's."""
+        if held is None or held.source is None or not self.answers_to(held.source):
+            return ""
+        return held.origin or held.key
 
     def _state(self, key: str, now: float, *, kept: bool) -> SourceState:
         return SourceState(

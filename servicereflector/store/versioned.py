@@ -110,6 +110,7 @@ class Store:
         self.version = record.version
         if event_type is EventType.DELETED:
             if old is None:
+                self._tell((key,))  # of what was kept for it elsewhere, nothing may be left
                 return
             del self._records[key]
             del self._order[bisect_left(self._order, key)]
