@@ -253,6 +253,11 @@ def size(text: str) -> int:
     return int(match[1]) * _SIZES[match[2] or ""]
 
 
+def size_or_none(text: str) -> int:
+    """The same, or 0."""
+    return 0 if text == "0" else size(text)
+
+
 def number(text: str) -> int:
     """A count, more than none."""
     if not count(text):

@@ -25,6 +25,7 @@ from .flags import (
     quiet_time,
     silence,
     size,
+    size_or_none,
     timeout,
 )
 from .kube.selectors import LabelSelector, SelectorError, parse_labels
@@ -376,6 +377,24 @@ FLAGS = (
         "Repeatable.",
         per_source(silence),
         many=True,
+    ),
+    Flag(
+        "reflector.max-services",
+        "20000",
+        "Services that are taken of a source; more are rejected one by one. 0: any number.",
+        count,
+    ),
+    Flag(
+        "reflector.max-slices",
+        "100000",
+        "The same of EndpointSlices.",
+        count,
+    ),
+    Flag(
+        "reflector.max-source-bytes",
+        "1Gi",
+        "The same of the bytes of JSON of all objects of a source.",
+        size_or_none,
     ),
     Flag(
         "reflector.max-delete-fraction",

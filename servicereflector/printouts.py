@@ -56,7 +56,15 @@ def status_text(status: Json) -> Iterator[str]:
     if not status.get("sources"):
         yield "No sources."
     else:
-        header = ("SOURCE", "STATE", "SERVICES", *map(str.upper, _COLUMNS), "OTHER", "HELD")
+        header = (
+            "SOURCE",
+            "STATE",
+            "SERVICES",
+            *map(str.upper, _COLUMNS),
+            "OTHER",
+            "HELD",
+            "REJECTED",
+        )
         rows = [_source_row(source) for source in status["sources"]]
         yield from table([(*header, "HEARD", "LOCATION", "REASON"), *rows])
     yield from (f"! {problem}" for problem in status.get("problems", ()))
@@ -79,6 +87,7 @@ def _source_row(source: Json) -> tuple[str, ...]:
         *(str(states.get(state, 0)) for state in _COLUMNS),
         str(others),
         held if until is None else f"{held} ({human_duration(until)} left)",
+        str(source.get("rejected") or ""),  # a column only where there are any
         "never" if heard is None else f"{human_duration(heard)} ago",
         source.get("location", ""),
         source.get("reason", ""),

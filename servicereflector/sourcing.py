@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from .client.connection import ConfigError
 from .client.credentials import Credentials, from_options
 from .client.http import KubeClient
 from .listwatch.limits import Limits
+from .listwatch.quota import Quotas
 from .mirror.admission import EVERYTHING, Admission
 from .mirror.freshness import Patience
 from .program import HOST, SourceClient
@@ -48,6 +50,11 @@ class Sourcing:
         self.use = use
         self._reactor = reactor
         self._limits = client_limits(options)
+        self._quotas = Quotas(
+            options["reflector.max-services"],
+            options["reflector.max-slices"],
+            options["reflector.max-source-bytes"],
+        )
         self._selectors = _by_source(options["reflector.source-selector"])
         self._stale_after = _by_source(options["reflector.stale-after"])
         self._remove_after = _by_source(options["reflector.remove-after"])
@@ -115,6 +122,7 @@ class Sourcing:
             file.stale_after,
             file.remove_after,
             file.admission,
+            file.quotas,
         )
 
     def _kubeconfig(self, path: str) -> Credentials:
@@ -129,6 +137,7 @@ class Sourcing:
         stale_after: float | None = None,
         remove_after: float | None = None,
         admission: Admission = EVERYTHING,
+        quotas: tuple[tuple[str, int], ...] = (),
     ) -> SourceClient:
         if selector is None and name in self._selectors:
             selector = str(self._selectors[name])
@@ -137,7 +146,8 @@ class Sourcing:
             _given(remove_after, self._remove_after, name),
         )
         admitted = self._admissions.of(name, admission)
-        settings = SourceSettings(name, url, selector, patience, admitted)
+        limited = replace(self._quotas, **dict(quotas))
+        settings = SourceSettings(name, url, selector, patience, admitted, limited)
         return SourceClient(settings, KubeClient(self._reactor, credentials, limits=self._limits))
 
     def _check_names(self, names: Iterable[str]) -> None:

@@ -207,6 +207,22 @@ class ProgramCollector(Collector):
             {key: float(i.stats.connected) for key, i in followed.items()},
             labels,
         )
+        yield _counter(
+            "rejections",
+            "Objects of sources, and lines, that were rejected, by the rule that they break.",
+            {
+                (*key, reason): float(count)
+                for key, i in followed.items()
+                for reason, count in i.rejections.counts.items()
+            },
+            (*labels, "reason"),
+        )
+        yield _gauge(
+            "rejected_objects",
+            "Objects that are rejected as they are now.",
+            {key: float(len(i.rejections)) for key, i in followed.items()},
+            labels,
+        )
         now = self._clock.seconds()
         yield _gauge(
             "last_event_age_seconds",

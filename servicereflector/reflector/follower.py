@@ -14,8 +14,8 @@ from ..kube.resources import ENDPOINTS, SERVICES
 from ..listwatch.api import Api
 from ..listwatch.informer import Informer
 from ..listwatch.machine import Timing
-from ..mirror.admission import EVERYTHING, Admission
 from ..listwatch.quota import Quotas, Room
+from ..mirror.admission import EVERYTHING, Admission
 from ..mirror.freshness import Freshness, Patience
 from ..mirror.policy import Policy
 from ..store.versioned import Store

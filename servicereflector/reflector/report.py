@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..kube.objects import Json
+from ..kube.text import shown
 from ..mirror.freshness import Freshness
 from ..mirror.plan import describe
 from ..mirror.states import HostState, SourceState
@@ -53,12 +54,18 @@ def _report_source(controller: Controller, follower: SourceFollower, now: float)
     if held:
         held_told = f"the deletion of {held} mirrors is held: its last list lacks most of them"
         reason = "; ".join(filter(None, [held_told, reason]))
+    rejected = sum(len(i.rejections) for i in follower.informers)
+    if rejected:
+        firsts = (f"{i.store.resource.plural}: {i.rejections.first}" for i in follower.informers)
+        first = next((told for told in firsts if not told.endswith(": ")), "")
+        reason = "; ".join(filter(None, [reason, f"{rejected} rejected, such as {shown(first)}"]))
     heard = [i.stats.heard_at for i in follower.informers if i.stats.heard_at is not None]
     return {
         "location": follower.settings.url,
         "state": state,
         "reason": reason,
         "services": len(source.services),
+        "rejected": rejected,
         "heard_seconds_ago": round(now - min(heard), 3) if heard else None,
         "held": held,
         "held_until_seconds": None if until is None else round(max(0.0, until - now), 1),

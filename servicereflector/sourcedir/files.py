@@ -7,6 +7,9 @@ The file is a kubeconfig; or one line that is a URL, beside empty lines and thos
     selector: app=shop               # in place of --reflector.selector
     stale-after: 30s                 # in place of --reflector.stale-after
     remove-after: 10m                # in place of --reflector.remove-after
+    max-services: 500                # and of --reflector.max-services,
+    max-slices: 2000                 # --reflector.max-slices
+    max-source-bytes: 64Mi           # and --reflector.max-source-bytes
 
 Each of :mod:`.admission`'s members says of this source what its flag says of one by its name::
 
@@ -50,12 +53,19 @@ from .admission import read_admission
 from .documents import mapping_of, text_of, unquoted
 from .inputs import Inputs
 from .kubeconfigs import check_server
+from .quotas import MEMBERS as QUOTAS
+from .quotas import read_quotas
 
 #: With what a file's name may end that is no part of its source's name.
 ENDINGS = (".yaml", ".yml", ".json", ".kubeconfig", ".conf", ".url", ".txt")
 
 #: What a mapping may have.
-MEMBERS = ("url", "kubeconfig", "selector", "stale-after", "remove-after", *ADMISSION, *NAMES)
+MEMBERS = (
+    *("url", "kubeconfig", "selector", "stale-after", "remove-after"),
+    *QUOTAS,
+    *ADMISSION,
+    *NAMES,
+)
 
 #: The keys of a Secret or ConfigMap; what editors leave behind has other characters.
 _NAME = re.compile(r"[-._a-zA-Z0-9]+")
@@ -76,6 +86,7 @@ class SourceFile:
         of the files that either names: certificates, keys and tokens are replaced in place.
     :ivar options: what the URL needs beside.
     :ivar admission: what it may have mirrored, beside what the flags say.
+    :ivar quotas: fields of its Quotas that are not as the flags say.
     """
 
     name: str
@@ -87,6 +98,7 @@ class SourceFile:
     digest: str
     options: UrlOptions = NOTHING
     admission: Admission = EVERYTHING
+    quotas: tuple[tuple[str, int], ...] = ()
 
 
 def source_name(file: str) -> str:
@@ -152,6 +164,7 @@ def _read(path: Path, inputs: Inputs) -> SourceFile:
         inputs.digest(),
         urls,
         read_admission(options),
+        read_quotas(options),
     )
 
 
