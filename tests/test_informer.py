@@ -11,15 +11,16 @@ import orjson
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 
 from servicereflector.kube.lists import encode_list
 from servicereflector.kube.objects import Record
 from servicereflector.kube.resources import SERVICES, Resource
 from servicereflector.kube.status import ApiError, expired_watch
 from servicereflector.kube.watchevents import EventType, encode_bookmark, encode_error, encode_event
-from servicereflector.listwatch.informer import MOST_WARNINGS, Informer
+from servicereflector.listwatch.informer import MOST_WARNINGS, ROOM_WAIT, Informer
 from servicereflector.listwatch.limits import Limits
+from servicereflector.listwatch.quota import Quotas, Room
 from servicereflector.store.versioned import Store
 from servicereflector.testing.strategies import small_record
 
@@ -110,7 +111,7 @@ class ScriptedApi:
 class World:
     """A running Informer, its clock, its API and its store."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, room: Room | None = None) -> None:
         self.clock = Clock()
         self.api = ScriptedApi()
         self.api.answers_looks = True
@@ -124,6 +125,7 @@ class World:
             namespace="shop",
             label_selector="app=a",
             limits=limits,
+            room=room,
         )
 
     @property
@@ -208,6 +210,53 @@ def test_a_bad_item_of_a_list_is_left_out_and_counted(world: World) -> None:
     world.api.last.answer.callback(orjson.dumps(body))
     assert world.keys == ["shop/x"]
     assert world.informer.stats.bad_objects == 1
+    world.stop()
+
+
+def told_of(event: LogEvent) -> bool:
+    return event["log_level"] is LogLevel.warn and "skipped" in formatEvent(event)
+
+
+def test_a_rejected_object_is_told_of_once_and_keeps_its_last_version() -> None:
+    """By events and by lists, in one printable line."""
+    world = World(room=Room())
+    with capturedLogs() as logged:
+        watch = world.watching(small_record("shop/x", 3, {}))
+        good = world.store.get("shop/x")
+        for version in (8, 9):
+            bad = small_record("shop/x", version, {"a": "\x1b[2J\u202e" + "b" * 100_000})
+            watch.sends(encode_event(SERVICES, EventType.MODIFIED, bad) + added("y", version))
+        world.informer.relist()
+        world.api.last.lists(bad, small_record("shop/z", 10, {}), version=11)
+        assert world.keys == ["shop/x", "shop/z"]
+        assert world.store.get("shop/x") is good
+    (event,) = filter(told_of, logged)
+    told = formatEvent(event)
+    assert told.isprintable()
+    assert len(told) < 400
+    assert world.informer.rejections.counts == {"labels": 3}
+    assert len(world.informer.rejections) == 1
+    world.api.last.opens()
+    world.api.last.sends(added("x", 12))
+    assert len(world.informer.rejections) == 0
+    world.stop()
+
+
+def test_that_there_is_no_room_is_told_of_once() -> None:
+    """However many objects there are; and a minute after there is some, they are asked for."""
+    world = World(room=Room(Quotas(services=1)))
+    with capturedLogs() as logged:
+        watch = world.watching(*(small_record(f"shop/{name}", 3, {}) for name in "abc"))
+        watch.sends(added("d", 8))
+    assert len(list(filter(told_of, logged))) == 1
+    assert world.keys == ["shop/a"]
+    assert world.informer.rejections.counts == {"quota": 3}
+    gone = small_record("shop/a", 9, {})
+    watch.sends(encode_event(SERVICES, EventType.DELETED, gone))
+    assert world.keys == []
+    world.clock.advance(ROOM_WAIT)
+    world.api.last.lists(*(small_record(f"shop/{name}", 3, {}) for name in "bcd"), version=9)
+    assert world.keys == ["shop/b"]
     world.stop()
 
 

@@ -179,6 +179,18 @@ def test_a_mapping_says_how_its_source_is_reflected(tmp_path: Path) -> None:
     assert found == SourceFile("east", URL, path, "app=shop,tier in (a,b)", 90.0, 0.0, found.digest)
 
 
+def test_a_mapping_says_how_much_is_taken_of_its_source(tmp_path: Path) -> None:
+    """0 is no limit; what is not said is as the flags say."""
+    options = {"url": URL, "max-services": 0, "max-source-bytes": "64Mi"}
+    found = read_source(written(tmp_path / "east", options))
+    assert found.quotas == (("services", 0), ("size", 64 * 2**20))
+    for value in (True, -1, "s3cr3t", [1]):
+        path = written(tmp_path / "west", {"url": URL, "max-slices": value})
+        with pytest.raises(ConfigError, match="max-slices: … is no number") as raised:
+            read_source(path)
+        assert "s3cr3t" not in str(raised.value)
+
+
 def test_an_empty_selector_is_not_that_of_all_sources(tmp_path: Path) -> None:
     """It asks this source for everything."""
     path = written(tmp_path / "east", {"url": URL, "selector": "", "stale-after": "0"})

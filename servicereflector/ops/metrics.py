@@ -187,7 +187,7 @@ class ProgramCollector(Collector):
             "watches": "Watches begun.",
             "events": "Watch events received, bookmarks apart.",
             "bookmarks": "Bookmarks received.",
-            "bad_objects": "Objects and lines skipped because they could not be used.",
+            "bad_objects": "Objects and lines that could not be used, the rejected ones included.",
             "restored": "Lists believed that were older than what had been seen.",
             "troubles": "Failed lists and watches, each followed by a reconnect.",
         }
