@@ -387,3 +387,12 @@ def test_an_explanation_is_for_people() -> None:
     assert "in the host: not even its namespace" in "\n".join(explain_text(nowhere))
     nothing = {**EXPLAINED, "host": {"namespace": True, "service": "absent"}}
     assert "in the host: nothing" in "\n".join(explain_text(nothing))
+
+
+def test_rejected_objects_have_a_column_where_there_are_any() -> None:
+    """And what a source says in them is no terminal's code."""
+    assert "REJECTED" not in "\n".join(status_text(STATUS))
+    rejected = {**STATUS["sources"][0], "rejected": 3, "reason": "\x1b[2J"}
+    told = "\n".join(status_text({**STATUS, "sources": [rejected]}))
+    assert "REJECTED" in told
+    assert "\x1b" not in told

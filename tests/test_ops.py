@@ -34,6 +34,7 @@ from twisted.web.resource import IResource
 from servicereflector.election.service import Candidacy, LeaderElection
 from servicereflector.emitter.streams import StreamStats
 from servicereflector.kube.resources import ENDPOINTS, NAMESPACES, SERVICES
+from servicereflector.kube.strangers import Rejected
 from servicereflector.listwatch.informer import Informer
 from servicereflector.mirror.states import State, Status
 from servicereflector.ops.health import Check, HealthApi
@@ -326,6 +327,15 @@ def test_what_informers_did_is_by_resource_and_source(parts: Parts, member: str,
         ("services", "east"): 7,
         ("endpoints", "east"): 0,
     }
+
+
+def test_rejections_are_counted_by_reason(parts: Parts) -> None:
+    """How many there were, and how many there are."""
+    rejections = parts.informers[1].rejections
+    for version in ("1", "2"):
+        rejections.note(Rejected("ports", version, "shop/cart", "shop/cart"))
+    assert parts.values("rejections_total") == {("ports", "services", "east"): 2}
+    assert parts.values("rejected_objects")["services", "east"] == 1
 
 
 def test_the_age_of_the_last_event_grows(parts: Parts) -> None:

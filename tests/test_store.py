@@ -238,3 +238,13 @@ def test_keys_sort_by_their_bytes() -> None:
     assert [r.key for r in store.select(Filter("a").matches, namespace="a", limit=1).records] == [
         "a/a"
     ]
+
+
+def test_a_deletion_of_what_is_not_there_is_told() -> None:
+    """Its version was rejected, maybe: what was kept for it waits for this."""
+    store = Store(SERVICES)
+    told: list[tuple[str, ...]] = []
+    store.subscribe(told.append)
+    store.apply(EventType.DELETED, kube.small_record("shop/cart", 7, {}))
+    assert told == [("shop/cart",)]
+    assert store.version == 7
