@@ -40,6 +40,14 @@ soak: $(VENV)/installed ## Faults at random: does anything grow? (MINUTES=10 SEE
 simulate: $(TOX)/installed ## Search for what breaks meshes under faults (ARGS='--seconds 600 --workers 2', REPLAY=...)
 	$(TOX)/bin/tox run -q -e simulate -- $(ARGS) $(if $(REPLAY),--replay '$(REPLAY)')
 
+.PHONY: fuzz
+fuzz: $(TOX)/installed ## Give every parser bad bytes (ARGS='--executions 100000')
+	$(TOX)/bin/tox run -q -e fuzz -- $(ARGS)
+
+.PHONY: audit
+audit: $(TOX)/installed ## Look for known vulnerabilities of the dependencies (needs the internet)
+	$(TOX)/bin/tox run -e audit
+
 .PHONY: lint
 lint: $(TOX)/installed ## Check style, layers and types
 	$(TOX)/bin/tox run -e lint

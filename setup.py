@@ -64,6 +64,7 @@ setup(
         ],
         "lint": [
             "build",
+            "detect-secrets~=1.5",
             "import-linter>=2.1",
             "mypy~=2.4.1",  # what is an error, or well laid out, changes with these two's versions
             "mypy-zope>=1.0.17",

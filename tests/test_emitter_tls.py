@@ -428,7 +428,10 @@ def test_a_certificate_that_is_none_is_named(
         server_options(pair)
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\n!\n"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\n!\n"],  # pragma: allowlist secret
+)
 def test_a_key_that_is_none_is_named(
     issue: Callable[..., Pair], tmp_path: Path, content: bytes
 ) -> None:

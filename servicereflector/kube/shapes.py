@@ -43,6 +43,19 @@ class BadShape(Exception):
         self.reason = reason
 
 
+#: Strings in a list: there are two IP families.
+MOST_TEXTS = 2
+
+_TEXTS_OF_A_SPEC = (
+    "type",
+    "externalName",
+    "clusterIP",
+    "sessionAffinity",
+    "ipFamilyPolicy",
+    "trafficDistribution",
+)
+
+
 def check_shape(resource: Resource, document: Json) -> None:
     """
     :raises BadShape: for what a mirror could not be made of.
@@ -54,8 +67,11 @@ def check_shape(resource: Resource, document: Json) -> None:
 
 def _service(document: Json) -> None:
     spec = _object(document.get("spec"), "spec")
-    for member in ("type", "externalName", "clusterIP"):
+    for member in _TEXTS_OF_A_SPEC:
         _text(spec.get(member), f"spec.{member}")
+    for member in ("clusterIPs", "ipFamilies"):
+        _texts(spec.get(member), f"spec.{member}")
+    _object(spec.get("sessionAffinityConfig"), "spec.sessionAffinityConfig")
     for port in _ports(spec.get("ports"), MOST_PORTS):
         target = port.get("targetPort")
         if isinstance(target, str):
@@ -105,6 +121,8 @@ def _slice(document: Json) -> None:
                 f"an endpoint has {len(addresses)} addresses, more than {MOST_ADDRESSES}",
             )
         for address in addresses:
+            if not isinstance(address, str) or not address:
+                raise BadShape("addresses", f"{told(address)} is no address")
             _text(address, "an address")
             if family in FAMILIES and _family(address) != family:
                 raise BadShape("addresses", f"{told(address)} is no {family} address")
@@ -155,6 +173,17 @@ def _text(value: object, what: str) -> None:
         raise BadShape("malformed", f"{what} is no string")
     if len(value) > MOST_TEXT or not value.isprintable():
         raise BadShape("text", f"{what} is no printable text of at most {MOST_TEXT} characters")
+
+
+def _texts(value: object, what: str) -> None:
+    if value is None:
+        return
+    if not isinstance(value, list) or len(value) > MOST_TEXTS or not all(map(_is_text, value)):
+        raise BadShape("malformed", f"{what} is no list of at most {MOST_TEXTS} strings")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MOST_TEXT and value.isprintable()
 
 
 def _ports(value: object, most: int) -> list[Json]:
