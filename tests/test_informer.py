@@ -84,6 +84,9 @@ class ScriptedApi:
 
         return wait()
 
+    def conceal(self, error: ApiError) -> ApiError:
+        return error
+
     def reconnect(self) -> None:
         self.reconnects += 1
 

@@ -15,6 +15,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..kube.status import ApiError
 from .connection import ConfigError, Connection, parse_url
 from .urloptions import UrlOptions
 
@@ -69,6 +70,21 @@ class Credentials:
             self._shared_load().addErrback(lambda _: None)
         return self._connection
 
+    def conceal(self, error: ApiError) -> ApiError:
+        """The error without the token in its words: some servers answer with what they were sent.
+        In objects it stays, as it may be a word like any other."""
+        token = self._connection.token if self._connection is not None else None
+        if not token or token not in error.message:
+            return error
+        return ApiError(
+            error.code,
+            error.message.replace(token, "…"),
+            reason=error.reason,
+            details=error.details,
+            retry_after=error.retry_after,
+            continue_token=error.continue_token,
+        )
+
     async def reload(self) -> Connection:
         """Load now, or join the load that is under way.
 
@@ -119,13 +135,13 @@ class _Static(Credentials):
     """A Connection that nothing changes."""
 
     def __init__(self, connection: Connection) -> None:
-        self._fixed = connection
+        self._connection: Connection = connection
 
     async def current(self) -> Connection:
-        return self._fixed
+        return self._connection
 
     async def reload(self) -> Connection:
-        return self._fixed
+        return self._connection
 
     def doubt(self) -> None:
         """There is nothing else."""

@@ -21,7 +21,6 @@ from ..kube.resources import Resource
 from ..kube.status import ApiError, from_response
 from ..listwatch.limits import Limits
 from .bodies import Watch, collect, drop
-from .concealing import Concealing, conceal
 from .connection import ConfigError, Connection
 from .credentials import Credentials
 from .errors import BadAnswer, RequestTimedOut, TlsFailed
@@ -138,7 +137,7 @@ class KubeClient:
                 shown = _MEDIA_TYPE.match(content_type)
                 told = repr(shown[0]) if shown else "no JSON"
                 raise BadAnswer(f"{server}: a watch was answered with {told}")
-            watch = Watch(server, _concealing(connection, on_data), on_end)
+            watch = Watch(server, on_data, on_end)
             response.deliverBody(watch)
             return watch
 
@@ -201,6 +200,10 @@ class KubeClient:
     async def version(self) -> dict[str, Any]:
         return _object(await self.request("GET", "/version"))
 
+    def conceal(self, error: ApiError) -> ApiError:
+        """An error that came as a watch's event, without the token that the server was sent."""
+        return self._credentials.conceal(error)
+
     def close(self) -> Deferred[None]:
         """Close the idle connections; what is under way is its caller's to cancel or stop."""
         return self._transport.close()
@@ -237,34 +240,19 @@ class KubeClient:
             self._credentials.doubt()
             raise
         if response.code == 401:
-            refused = await _error(response, connection)
+            refused = self.conceal(await _error(response, connection.server))
             try:
                 connection = await self._credentials.reload()
             except ConfigError:
                 raise refused from None
             response = await self._transport.send(connection, *asked)
         if not 200 <= response.code < 300:
-            raise await _error(response, connection)
+            raise self.conceal(await _error(response, connection.server))
         return response, connection
 
 
-def _concealing(
-    connection: Connection, on_data: Callable[[bytes], None]
-) -> Callable[[bytes], None]:
-    if not connection.token:
-        return on_data
-    concealing = Concealing(connection.token)
-
-    def received(data: bytes) -> None:
-        if text := concealing.feed(data):
-            on_data(text)
-
-    return received
-
-
-async def _error(response: IResponse, connection: Connection) -> ApiError:
-    body = await collect(response, connection.server, _MAX_ERROR_BODY, truncate=True)
-    body = conceal(body, connection.token)
+async def _error(response: IResponse, server: str) -> ApiError:
+    body = await collect(response, server, _MAX_ERROR_BODY, truncate=True)
     if 300 <= response.code < 400:
         return ApiError(response.code, f"redirected to {_host(response)}, which is not followed")
     return from_response(response.code, body, _header(response, b"Retry-After"))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from ..kube.resources import Resource
+from ..kube.status import ApiError
 
 
 class Stoppable(Protocol):
@@ -36,6 +37,10 @@ class Api(Protocol):
         on_data: Callable[[bytes], None],
         on_end: Callable[[Exception | None], None],
     ) -> Coroutine[Any, Any, Stoppable]: ...
+
+    def conceal(self, error: ApiError) -> ApiError:
+        """An error that came as an event, without what nobody else may read."""
+        ...
 
     def reconnect(self) -> None:
         """The next request goes over a new connection, perhaps to another replica."""

@@ -20,6 +20,7 @@ from ..kube.strangers import Reader, Rejected, checked_record, deleted_record
 from ..kube.text import shown
 from ..kube.watchevents import (
     Bookmark,
+    ErrorEvent,
     EventType,
     LineSplitter,
     ObjectEvent,
@@ -343,6 +344,8 @@ class Informer(Service):
             except BadObject as error:
                 self._bad(error)
             else:
+                if isinstance(event, ErrorEvent):
+                    event = ErrorEvent(self._api.conceal(event.error))
                 self._carry_out(self._machine.event(request, event, now))
         for _ in range(splitter.too_long - too_long):
             told = f"a line of the watch is longer than {self._limits.max_line} bytes"
