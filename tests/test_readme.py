@@ -14,6 +14,7 @@ from e2e.clusters import Cluster, eventually, run_emitter, run_reflector
 
 from servicereflector.flags import Flag
 from servicereflector.flagtable import ALIASES, FLAGS
+from servicereflector.sourcedir import read_source
 from servicereflector.testing.binaries import Binaries
 from servicereflector.testing.envtest import ApiServer
 from servicereflector.testing.processes import Process
@@ -156,8 +157,21 @@ def test_installing_on_two_clusters(envtest_binaries: Binaries, tmp_path: Path) 
         ApiServer(service_cluster_ip_range="10.2.0.0/16", binaries=envtest_binaries) as two,
     ):
         kubeconfigs = {"KUBECONFIG1": str(one.kubeconfig()), "KUBECONFIG2": str(two.kubeconfig())}
-        run(block("kubectl --kubeconfig"), tmp_path, **kubeconfigs)
+        # Here are no Pods in which a command could run.
+        secure = block("kubectl --kubeconfig")
+        inside = "kubectl --kubeconfig $KUBECONFIG1 exec deployment/service-reflector -- "
+        assert inside in secure
+        status = f"echo The Emitter shows sha256:{'ab' * 32} by "
+        run(secure.replace(inside, status), tmp_path, **kubeconfigs)
         query = "kubectl --kubeconfig {} get {} service-reflector -o jsonpath={}"
         ip = run(query.format(one.kubeconfig(), "service", "{.spec.clusterIP}"), tmp_path)
+        told = run(query.format(two.kubeconfig(), "configmap", "{.data.one}"), tmp_path)
+        (tmp_path / "one").write_text(told)
+        source = read_source(tmp_path / "one")
+        assert (source.url, source.options.fingerprint) == (
+            f"https://{ip}:6443",
+            f"sha256:{'ab' * 32}",
+        )
+        run(block("EMITTER="), tmp_path, **kubeconfigs)
         told = run(query.format(two.kubeconfig(), "configmap", "{.data.one}"), tmp_path)
         assert told == f"http://{ip}:8080"
