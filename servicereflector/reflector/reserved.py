@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import islice
 from urllib.parse import urlsplit
 
 from twisted.application.service import Service
@@ -17,6 +18,9 @@ from ..store.versioned import Store
 
 #: Seconds. Every mirror that is created has a new ClusterIP, too.
 DELAY = 30.0
+
+#: Services that are read in one turn of the reactor: a few milliseconds' worth.
+PART = 250
 
 #: The Service of a cluster's own API.
 _API = "default/kubernetes"
@@ -58,6 +62,8 @@ class HostAddresses(Service):
         self._api_servers = self._named
         self._reserved: Reserved | None = None
         self._later: IDelayedCall | None = None
+        self._pending: dict[str, None] = {}
+        self._next_part: IDelayedCall | None = None
         self._subscriptions: list[Callable[[], None]] = []
 
     def startService(self) -> None:
@@ -73,6 +79,9 @@ class HostAddresses(Service):
         Service.stopService(self)
         while self._subscriptions:
             self._subscriptions.pop()()
+        if self._next_part is not None:
+            self._next_part.cancel()
+            self._next_part = None
         self._stop_waiting()
 
     def _stop_waiting(self) -> None:
@@ -93,6 +102,21 @@ class HostAddresses(Service):
         self._changed()
 
     def _services_changed(self, keys: tuple[str, ...]) -> None:
+        """At once, where they are few; a new list in parts, each in a turn of its own."""
+        self._pending.update(dict.fromkeys(keys))
+        if self._next_part is None:
+            self._look_at_part()
+
+    def _look_at_part(self) -> None:
+        self._next_part = None
+        keys = list(islice(self._pending, PART))
+        for key in keys:
+            del self._pending[key]
+        self._read(keys)
+        if self._pending:
+            self._next_part = self._reactor.callLater(0, self._look_at_part)
+
+    def _read(self, keys: Iterable[str]) -> None:
         news = False
         for key in keys:
             record = self._services.get(key)
