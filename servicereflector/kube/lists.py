@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from .objects import BadObject, Record, parse_version, record_of
 from .resources import Resource
 from .strangers import Reader
+
+#: Items that are read at a time: a source's are checked, and several milliseconds are long.
+PIECE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,23 @@ def decode_list(resource: Resource, body: bytes, read: Reader = record_of) -> Li
     :param read: makes a record of an item.
     :raises BadObject: where the body as a whole is no list of the resource.
     """
+    return joined(decode_in_pieces(resource, body, read))
+
+
+def joined(pieces: Iterable[ListPage]) -> ListPage:
+    """The page that these are pieces of."""
+    whole = list(pieces)
+    return replace(
+        whole[-1],
+        records=tuple(record for piece in whole for record in piece.records),
+        bad=tuple(bad for piece in whole for bad in piece.bad),
+    )
+
+
+def decode_in_pieces(
+    resource: Resource, body: bytes, read: Reader = record_of
+) -> Iterator[ListPage]:
+    """The same as :func:`decode_list`, a part of the items each: at least one piece."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -46,15 +66,16 @@ def decode_list(resource: Resource, body: bytes, read: Reader = record_of) -> Li
     token = metadata.get("continue") or ""
     if not isinstance(token, str):
         raise BadObject(f"the {resource.list_kind} is malformed")
-    records: list[Record] = []
-    bad: list[BadObject] = []
-    for item in items:
-        try:
-            records.append(read(resource, item))
-        except BadObject as error:
-            bad.append(error)
     version = parse_version(metadata.get("resourceVersion"))
-    return ListPage(tuple(records), version, token, tuple(bad))
+    for start in range(0, max(1, len(items)), PIECE):
+        records: list[Record] = []
+        bad: list[BadObject] = []
+        for item in items[start : start + PIECE]:
+            try:
+                records.append(read(resource, item))
+            except BadObject as error:
+                bad.append(error)
+        yield ListPage(tuple(records), version, token, tuple(bad))
 
 
 def encode_list(

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..cooperation import cooperation_of
-from ..kube.lists import ListPage, decode_list
+from ..kube.lists import ListPage, decode_in_pieces, joined
 from ..kube.objects import BadObject, Record, record_of
 from ..kube.status import TOO_LARGE, ApiError
 from ..kube.strangers import Reader, Rejected, checked_record, deleted_record
@@ -297,10 +297,9 @@ class Informer(Service):
         return page
 
     async def _decoded(self, body: bytes) -> ListPage:
-        # Pages of several lists that arrive together are not read in one turn of the reactor.
-        reading = (decode_list(self.store.resource, body, self._read_object) for _ in range(1))
-        (page,) = await cooperation_of(self._reactor).all_of(reading)
-        return page
+        # Neither a page nor pages that arrive together are read in one turn of the reactor.
+        reading = decode_in_pieces(self.store.resource, body, self._read_object)
+        return joined(await cooperation_of(self._reactor).all_of(reading))
 
     async def _watch(self, effect: Watch) -> None:
         splitter = LineSplitter(self._limits.max_line)
