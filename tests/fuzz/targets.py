@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -208,7 +208,8 @@ def _attributes(data: bytes) -> None:
     forbidden("u", asked).body()
 
 
-_FILE = Path(mkdtemp(prefix="service-reflector-fuzz-")) / "east.yaml"
+_DIRECTORY = TemporaryDirectory(prefix="service-reflector-fuzz-")
+_FILE = Path(_DIRECTORY.name) / "east.yaml"
 
 
 def _source(data: bytes) -> None:
