@@ -20,7 +20,7 @@ from servicereflector.client.credentials import from_url
 from servicereflector.client.http import KubeClient
 from servicereflector.emitter.api import ReadApi, every
 from servicereflector.emitter.collection import Served
-from servicereflector.emitter.streams import PATIENCE, StreamStats
+from servicereflector.emitter.streams import PATIENCE, SLICE, Hub, StreamStats
 from servicereflector.kube.objects import Record, record_of
 from servicereflector.kube.resources import SERVICES
 from servicereflector.kube.selectors import parse_labels
@@ -506,3 +506,42 @@ def test_a_streamed_list_ends_with_a_bookmark_that_says_so(streams: Streams) -> 
         "annotations": {"k8s.io/initial-events-end": "true"},
     }
     assert (later["type"], later["object"]["metadata"]["name"]) == ("ADDED", "b")
+
+
+class Sleeper:
+    """A stream that is slow to wake: it takes all the time that there is in a turn."""
+
+    def __init__(self, clock: Clock, told: list[str], name: str) -> None:
+        self.done: Deferred[bytes] = Deferred()
+        self.meanwhile: list[Callable[[], object]] = []
+        self._clock, self._told, self._name = clock, told, name
+
+    def start(self) -> None:
+        pass
+
+    def wake(self) -> None:
+        self._told.append(self._name)
+        self._clock.callLater(0, self._told.append, "-")  # in the next turn
+        self._clock.rightNow += SLICE
+        while self.meanwhile:
+            self.meanwhile.pop()()
+
+    def end(self) -> None:
+        self.done.callback(b"")
+
+
+def test_streams_are_woken_a_part_in_each_turn_and_each_in_its_turn() -> None:
+    clock, store = Clock(), Store(SERVICES)
+    told: list[str] = []
+    hub = Hub(clock, store)
+    first, second, third = (Sleeper(clock, told, name) for name in "abc")
+    for sleeper in (first, second, third):
+        hub.add(sleeper)  # type: ignore[arg-type]
+    # The third will see that, and the first two once more, of which one is gone by then.
+    second.meanwhile = [lambda: store.advance(2), first.end]
+    store.advance(1)
+    assert told == []
+    clock.advance(0)
+    assert "".join(told) == "a-b-c-b-c-"
+    assert not clock.getDelayedCalls()
+    hub.stop()

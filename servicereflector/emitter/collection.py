@@ -228,6 +228,7 @@ class Collection:
             encoder=self._encoder(form),
             bookmarks=query.bookmarks,
             marks_end=bool(query.initial_events) and query.bookmarks,
+            framed=self._hub.framed,
         )
         self._hub.add(stream)
         if consumer is not ANYBODY:

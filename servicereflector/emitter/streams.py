@@ -8,14 +8,16 @@ with the last version that it saw.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.web.http import toChunk
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from ..kube.status import ApiError
 from ..store.versioned import Store
 from ..store.views import Cursor, View
 from .encoding import Encoder
@@ -29,6 +31,10 @@ BOOKMARK_LEAD = 2.0
 #: Seconds for which a client may leave events unread.
 PATIENCE = 30.0
 
+#: Seconds of a reactor turn in which streams are woken. Those that come later have what has arrived
+#: meanwhile in the same write.
+SLICE = 0.004
+
 
 @dataclass(slots=True)
 class StreamStats:
@@ -37,6 +43,11 @@ class StreamStats:
     watchers: int = 0
     bytes_sent: int = 0
     slow: int = 0
+
+
+def chunk(data: bytes) -> bytes:
+    """A chunk of an HTTP/1.1 body."""
+    return b"".join(toChunk(data))
 
 
 @implementer(IPushProducer)
@@ -60,11 +71,13 @@ class Stream:
         encoder: Encoder,
         bookmarks: bool,
         marks_end: bool = False,
+        framed: Callable[[bytes], bytes] = chunk,
     ) -> None:
         """
         :param initial: what comes before the changes.
         :param seconds: after which the stream ends.
         :param marks_end: whether a bookmark says where ``initial`` has ended.
+        :param framed: as :func:`chunk`.
         """
         self.done: Deferred[bytes] = Deferred(lambda _: self._disconnected())
         self._reactor = reactor
@@ -76,6 +89,9 @@ class Stream:
         self._store = store
         self._encoder = encoder
         self._marks_end = marks_end
+        self._framed = framed
+        self._chunked = False
+        self._send: Callable[[bytes], None] = request.write
         self._first = True
         now = reactor.seconds()
         self._ends_at = now + seconds
@@ -93,22 +109,28 @@ class Stream:
         # Before the first write, or a large one would not be paused.
         self._request.registerProducer(self, True)
         self._request.write(b"")  # the headers: the client waits for them, events may be long off
+        # Past the Request, which would frame the same events for each of many.
+        self._chunked = bool(self._request.chunked)
+        self._send = self._request.channel.write
         self._set_timer()
         self.wake()
 
     def wake(self) -> None:
         """Send what there is, as far as the transport takes it."""
-        while not self._closed:
-            if self._view.lost(self._cursor):
-                self._stats.slow += self._paused_at is not None
+        while not self._closed and self._paused_at is None:
+            try:
+                data = self._next()
+            except ApiError:
                 self.end()
                 return
-            if self._paused_at is not None:
-                return
-            data = self._next()
             if not data:
                 return
             self._write(data)
+            if self._initial is None and self._view.at_end(self._cursor):
+                return
+        if self._paused_at is not None and self._view.lost(self._cursor):
+            self._stats.slow += 1
+            self.end()
 
     def end(self) -> None:
         """End the stream as HTTP says a body ends: the client resumes where it was."""
@@ -132,7 +154,10 @@ class Stream:
             self._first = False
             data = self._encoder.first(data)
         self._stats.bytes_sent += len(data)
-        self._request.write(data)
+        if self._chunked:
+            self._send(self._framed(data))
+        else:
+            self._request.write(data)
 
     def _close(self) -> bool:
         if self._closed:
@@ -209,14 +234,23 @@ class Hub:
 
     def __init__(self, reactor: IReactorTime, store: Store) -> None:
         self._reactor = reactor
-        self._streams: set[Stream] = set()
+        self._streams: dict[Stream, None] = {}
+        self._round: Iterator[Stream] = iter(())  # those that are still to be woken
+        self._changed_since = False  # that it began
         self._flush_soon: IDelayedCall | None = None
         self._unsubscribe = store.subscribe(self._changed)
+        self._chunk = b"", b""
 
     def add(self, stream: Stream) -> None:
-        self._streams.add(stream)
+        self._streams[stream] = None
         stream.done.addBoth(self._remove, stream)
         stream.start()
+
+    def framed(self, data: bytes) -> bytes:
+        """As :func:`chunk`, which it asks once for all the streams that are sent the same."""
+        if self._chunk[0] is not data:
+            self._chunk = data, chunk(data)
+        return self._chunk[1]
 
     def stop(self) -> None:
         """End all streams."""
@@ -228,14 +262,29 @@ class Hub:
             stream.end()
 
     def _remove(self, result: object, stream: Stream) -> object:
-        self._streams.discard(stream)
+        self._streams.pop(stream, None)
         return result
 
     def _changed(self, _keys: tuple[str, ...]) -> None:
+        self._changed_since = True
+        self._flush_again()
+
+    def _flush_again(self) -> None:
         if self._flush_soon is None and self._streams:
             self._flush_soon = self._reactor.callLater(0, self._flush)
 
     def _flush(self) -> None:
+        """Wake streams for a while. Each has its turn once before any has it again."""
         self._flush_soon = None
-        for stream in tuple(self._streams):
-            stream.wake()
+        now = self._reactor.seconds
+        until = now() + SLICE
+        while True:
+            for stream in self._round:
+                stream.wake()
+                if now() >= until:
+                    self._flush_again()
+                    return
+            if not self._changed_since:
+                return
+            self._changed_since = False
+            self._round = iter(tuple(self._streams))

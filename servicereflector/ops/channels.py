@@ -133,6 +133,7 @@ class Channel(HTTPChannel):
     connections: Connections | None = None
     callLater: Callable[..., IDelayedCall]
     transport: Any
+    write: Callable[[bytes], None]
 
     _answered: Request | None = None
     _deadline: IDelayedCall | None = None
@@ -141,6 +142,7 @@ class Channel(HTTPChannel):
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        self.write = self.transport.write  # all that Twisted's own does is to call it
         if self.connections is None:
             return
         host = getattr(self.transport.getPeer(), "host", "")

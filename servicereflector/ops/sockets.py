@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -15,16 +15,18 @@ from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
     IOpenSSLServerConnectionCreator,
+    ITransport,
 )
 from twisted.internet.task import deferLater
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
 from ..client.keepalive import keep_alive
 from .channels import BoundedRequest, Channel, Connections
+from .transports import PromptServer
 
 if TYPE_CHECKING:
     from twisted.internet.posixbase import PosixReactorBase
@@ -93,9 +95,18 @@ class QuietSite(Site):
         pass
 
 
+class _Counted(ProtocolWrapper):
+    """One of its connections."""
+
+    def makeConnection(self, transport: ITransport) -> None:
+        self.write = transport.write  # type: ignore[method-assign]  # nothing is to be done on the way
+        super().makeConnection(transport)
+
+
 class _Drained(WrappingFactory):
     """Knows when its last connection is over."""
 
+    protocol: type[ProtocolWrapper] = _Counted
     noisy = False
     _waiting: Deferred[None] | None = None
 
@@ -119,7 +130,9 @@ class _Drained(WrappingFactory):
 
 
 class _Tls(_Drained, TLSMemoryBIOFactory):
-    pass
+    # Twisted's default waits a turn of the reactor for more to encrypt. Here what belongs together
+    # is written together.
+    protocol = TLSMemoryBIOProtocol
 
 
 class SiteService(Service):
@@ -194,10 +207,11 @@ class SocketService(SiteService):
         return address
 
     def _listen(self) -> IListeningPort:
-        port: IListeningPort = self._reactor.adoptStreamPort(
+        port: Any = self._reactor.adoptStreamPort(
             self._socket.fileno(), self._socket.family, self._factory
         )
-        return port
+        port.transport = PromptServer
+        return cast("IListeningPort", port)
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections, and close those that there are once their answers are out."""

@@ -62,6 +62,7 @@ class Change:
 class History:
     """The window.
 
+    :ivar end: the position that the next change will have.
     :param max_changes: how many changes are kept at most.
     :param max_bytes: how many bytes of bodies they keep alive at most.
     """
@@ -73,20 +74,17 @@ class History:
         self._bytes = 0
         self._head = 0  # index in _changes of the oldest one that still counts
         self._offset = 0  # position of _changes[0]
+        self.end = 0
 
     @property
     def start(self) -> int:
         """The position of the oldest change in the window."""
         return self._offset + self._head
 
-    @property
-    def end(self) -> int:
-        """The position that the next change will have."""
-        return self._offset + len(self._changes)
-
     def append(self, change: Change) -> int | None:
         """Add a change; the version of the newest change that fell out, None if none did."""
         self._changes.append(change)
+        self.end += 1
         self._bytes += change.size
         dropped = None
         while self.end - self.start > self._max_changes or (
@@ -105,7 +103,7 @@ class History:
 
     def clear(self) -> None:
         """Forget everything; positions handed out before are outside the window from now on."""
-        self._offset = self.end + 1
+        self._offset = self.end = self.end + 1
         self._changes, self._bytes, self._head = [], 0, 0
 
     def at(self, position: int) -> Change:

@@ -130,23 +130,22 @@ class View:
 
         :raises ApiError: 410, if the cursor's place is no longer in the history.
         """
-        gone = self.lost(cursor)
-        if gone is not None:
-            raise gone
         end = self._store.history.end
-        if cursor.after:
-            if self._store.version <= cursor.after:
-                cursor.position = end
-                return b""
-            cursor.position = max(cursor.position, self._store.position_after(cursor.after))
-            cursor.after = 0
-        if cursor.position == end:
-            return b""
-        place = (cursor.position, end)
-        known = self._joined.get(place)
+        # What was joined up to this end begins inside of the window, which moves only with its end.
+        known = None if cursor.after else self._joined.get((cursor.position, end))
         if known is None:
-            known = self._join(*place)
-            self._joined[place] = known
+            if gone := self.lost(cursor):
+                raise gone
+            if cursor.after:
+                if self._store.version <= cursor.after:
+                    cursor.position = end
+                    return b""
+                cursor.position = max(cursor.position, self._store.position_after(cursor.after))
+                cursor.after = 0
+            if cursor.position == end:
+                return b""
+            known = self._join(cursor.position, end)
+            self._joined[cursor.position, end] = known
             if len(self._joined) > _JOINED_KEPT:
                 self._joined.popitem(last=False)
         data, cursor.position = known
@@ -160,7 +159,7 @@ class View:
         return expired_watch(store.version, store.floor)
 
     def at_end(self, cursor: Cursor) -> bool:
-        return cursor.position == self._store.history.end
+        return not cursor.after and cursor.position == self._store.history.end
 
     def _join(self, position: int, end: int) -> tuple[bytes, int]:
         pieces, size = [], 0
