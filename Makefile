@@ -44,6 +44,10 @@ simulate: $(TOX)/installed ## Search for what breaks meshes under faults (ARGS='
 fuzz: $(TOX)/installed ## Give every parser bad bytes (ARGS='--executions 100000')
 	$(TOX)/bin/tox run -q -e fuzz -- $(ARGS)
 
+.PHONY: bench
+bench: $(TOX)/installed ## Measure everything beside a real kube-apiserver: half an hour, needs Go (ARGS='--only lists')
+	$(TOX)/bin/tox run -q -e bench -- --json=$(CURDIR)/figures.json $(ARGS)
+
 .PHONY: audit
 audit: $(TOX)/installed ## Look for known vulnerabilities of the dependencies (needs the internet)
 	$(TOX)/bin/tox run -e audit

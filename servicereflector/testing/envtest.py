@@ -48,6 +48,7 @@ class ApiServer:
     thread that started them (see :mod:`servicereflector.testing.processes`).
 
     :ivar url: ``https://127.0.0.1:PORT``, the same from start to stop.
+    :ivar etcd_url: Its etcd, which anybody may read and write.
     :ivar ca_file: PEM, what the server's certificate is to be verified with.
     :ivar admin_token: A bearer token of the group system:masters.
     :ivar directory: All of the cluster's files, removed by :meth:`stop`; ``*.log`` among them.
@@ -55,6 +56,7 @@ class ApiServer:
     """
 
     url: str
+    etcd_url: str
     ca_file: Path
     directory: Path
     audit_log: Path
@@ -171,7 +173,7 @@ class ApiServer:
         A watch that begins earlier is answered with 410 once kube-apiserver has been restarted,
         whose cache reaches further back.
         """
-        compact(self._etcd_url, version)
+        compact(self.etcd_url, version)
 
     def client_certificate(
         self, user: str, groups: Sequence[str] = (), lifetime: timedelta = LIFETIME
@@ -220,7 +222,7 @@ class ApiServer:
     def _prepare(self) -> None:
         """Take ports, write keys, certificates and tokens, settle every command line."""
         directory = self.directory
-        self._etcd_url = f"http://127.0.0.1:{free_port()}"
+        self.etcd_url = f"http://127.0.0.1:{free_port()}"
         port = free_port()
         self.url = f"https://127.0.0.1:{port}"
         self._server_authority = Authority.create(directory / "pki", "envtest-server-ca")
@@ -233,11 +235,11 @@ class ApiServer:
         write_tokens(self._token_file, self._tokens)
         self._opener = verifying_opener(self.ca_file)
         binaries = self._binaries
-        self._add("etcd", commandlines.etcd(binaries.etcd, directory, self._etcd_url))
+        self._add("etcd", commandlines.etcd(binaries.etcd, directory, self.etcd_url))
         self.audit_log = directory / "audit.log"
         audit = commandlines.audit(directory, self.audit_log, self._audit) if self._audit else ()
         told = commandlines.Apiserver(
-            etcd_url=self._etcd_url,
+            etcd_url=self.etcd_url,
             port=port,
             directory=directory,
             certificate=self._served,
@@ -285,7 +287,7 @@ class ApiServer:
             time.sleep(_POLL_SECONDS)
 
     def _etcd_ready(self) -> bool:
-        return self._answers(self._etcd_url + "/health")
+        return self._answers(self.etcd_url + "/health")
 
     def _apiserver_ready(self) -> bool:
         # It calls itself ready before it has made the namespace that everybody takes for granted.
