@@ -27,6 +27,21 @@ PAST = {
         there=((0, 0), (0, 1), (0, 4), (1, 1)),
         acts=(("wait", 30, 0, 0, 0), ("short_list", 300, 0, 1, 34)),
     ),
+    "what one list lacks is held no longer where the next one lacks little": Schedule(
+        seed=5,
+        sources=((), (0,)),
+        timing=0,
+        page=500,
+        watched=-1,
+        there=((0, 0), (0, 1), (0, 2)),
+        acts=(
+            ("cut", 0, 0, 0, 1),
+            ("short_list", 0, 0, 2, 1),
+            ("short_list", 0, 0, 1, 1),
+            ("put", 0, 0, 0, 0),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
     "a mirror that somebody takes away is not among those of which most are held": Schedule(
         seed=0,
         sources=((), (0,)),

@@ -67,7 +67,9 @@ class Truth:
 
     def hide(self, node: Node) -> None:
         """Its lists lack something from now on. Where that is most of what is mirrored, it is held,
-        as far as the host had nothing else to do."""
+        as far as the host had nothing else to do. What it lacked before counts no more: that may
+        never have been listed."""
+        self._held = {held: until for held, until in self._held.items() if held[1] != node.name}
         for host in self._nodes.values():
             if node.number not in host.sources:
                 continue
