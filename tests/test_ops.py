@@ -654,6 +654,10 @@ def served(answers: Answers) -> Iterator[Served]:
         pytest_twisted.blockon(served.service.stopService())
 
 
+#: Of an answer in chunks.
+END = b"\r\n0\r\n\r\n"
+
+
 def exchange(client: socket.socket, path: str, until: bytes = b"") -> bytes:
     """Ask, and read until the answer has ``until``, or the other end hangs up. Blocks."""
     client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
@@ -687,7 +691,7 @@ async def test_a_stopped_service_takes_no_connections(served: Served) -> None:
 async def test_stopping_closes_idle_connections(served: Served) -> None:
     """At once."""
     with served.connect() as client:
-        await deferToThread(exchange, client, "/", b"hello")
+        await deferToThread(exchange, client, "/", END)
         await served.service.stopService()
         assert client.recv(1) == b""
 
