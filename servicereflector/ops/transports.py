@@ -10,6 +10,10 @@ from collections.abc import Iterable
 
 from twisted.internet.tcp import Server
 
+#: Bytes that are sent at once, at most. What is longer is part of something long, such as a list,
+#: which is sent in parts, one in each turn of the reactor: less than a full TLS record, therefore.
+PROMPT = 2**14
+
 
 class PromptServer(Server):
     """The server's side of a connection."""
@@ -17,7 +21,12 @@ class PromptServer(Server):
     _waits = False  # for the kernel to take what there is
 
     def write(self, data: bytes) -> None:
-        if data and self.connected and not self._waits and not self.disconnecting:
+        if (
+            0 < len(data) <= PROMPT
+            and self.connected
+            and not self._waits
+            and not self.disconnecting
+        ):
             try:
                 sent = self.socket.send(data)
             except OSError:  # it takes nothing, or is gone: that is noticed where it waits
