@@ -17,7 +17,6 @@ from twisted.web.http import toChunk
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from ..kube.status import ApiError
 from ..store.versioned import Store
 from ..store.views import Cursor, View
 from .encoding import Encoder
@@ -117,20 +116,19 @@ class Stream:
 
     def wake(self) -> None:
         """Send what there is, as far as the transport takes it."""
-        while not self._closed and self._paused_at is None:
-            try:
-                data = self._next()
-            except ApiError:
+        while not self._closed:
+            if self._view.lost(self._cursor):
+                self._stats.slow += self._paused_at is not None
                 self.end()
                 return
+            if self._paused_at is not None:
+                return
+            data = self._next()
             if not data:
                 return
             self._write(data)
             if self._initial is None and self._view.at_end(self._cursor):
                 return
-        if self._paused_at is not None and self._view.lost(self._cursor):
-            self._stats.slow += 1
-            self.end()
 
     def end(self) -> None:
         """End the stream as HTTP says a body ends: the client resumes where it was."""
