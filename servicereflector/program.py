@@ -326,7 +326,12 @@ class Program(MultiService):
             writer = Fence(self._host, self._may_write)
         addresses = self._make_addresses()
         self._mirrors = Host(
-            writer, namespaces, self._services, self._endpoints, reserved=addresses.reserved
+            writer,
+            self._host,
+            namespaces,
+            self._services,
+            self._endpoints,
+            reserved=addresses.reserved,
         )
         self._recorder = Recorder(world.reactor, writer, epoch=world.epoch, random=world.random)
         controller = Controller(

@@ -300,7 +300,7 @@ def slow() -> SlowController:
     nobody = None
     controller = SlowController(
         clock,
-        Host(nobody, *stores),  # type: ignore[arg-type]
+        Host(nobody, nobody, *stores),  # type: ignore[arg-type]
         [east],
         features=lambda: Features(endpoint_slices=False),
     )

@@ -164,8 +164,14 @@ def test_an_hour_of_kills_and_releases(make: MakeWorld) -> None:
 def cut_off(world: World, change: Callable[[], None]) -> None:
     """The leader's writes that the change leads to are on the wire, and stay there."""
     world.mesh.advance(1)
-    world.replicas[0].api.silence()
+    api = world.replicas[0].api
+    api.silence()
     change()
+    world.mesh.settle()
+    api.silence(False)
+    while not any(sent.startswith((b"POST", b"PUT", b"DELETE")) for sent in api.requests):
+        assert world.mesh.network.step(), "nothing is written"
+    api.silence()
     world.mesh.settle()
     assert world.controller(0).queue.working == 1
 

@@ -262,7 +262,7 @@ class Parts:
         self.turns = Turns()
         self.streams = StreamStats(watchers=3, bytes_sent=4096, slow=1)
         nobody: Any = None
-        host = Host(nobody, Store(NAMESPACES), Store(SERVICES), Store(ENDPOINTS))
+        host = Host(nobody, nobody, Store(NAMESPACES), Store(SERVICES), Store(ENDPOINTS))
         sources = [
             Source(name, Store(SERVICES), Store(ENDPOINTS), Slices()) for name in ("east", "north")
         ]

@@ -222,7 +222,8 @@ class Meshes(Checks, RuleBasedStateMachine):
                 owner = owner_in(host.cluster, key)
                 host.cluster.delete(resource, key)
                 self.note(host)
-                host.touched(key, owner, owner_in(host.cluster, key))
+                nobody = (None,) if resource is SERVICES else ()
+                host.touched(key, owner, *nobody, owner_in(host.cluster, key))
         if what in ("all", "slices"):
             for one in slices_of(host.cluster, key):
                 if not is_ours(one):

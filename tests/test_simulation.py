@@ -111,6 +111,21 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
+    "Endpoints that somebody made unseen do not go with the mirror": Schedule(
+        seed=0,
+        sources=((), (0,)),
+        timing=0,
+        page=500,
+        watched=-1,
+        there=((0, 1),),
+        acts=(
+            ("wait", 0, 0, 0, 0),
+            ("tamper", -2, 0, 1, 0),
+            ("sabotage", -2, 1, 0, 0),
+            ("truncate", 0, 1, 0, 0),
+            ("delete", 0, 0, 1, 0),
+        ),
+    ),
 }
 
 

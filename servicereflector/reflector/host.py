@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..kube.lists import decode_list
 from ..kube.objects import Json, Record, key_of, parse_version, split_key
-from ..kube.resources import ENDPOINTSLICES, NAMESPACES, Resource
-from ..kube.status import ApiError
+from ..kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES, Resource
+from ..kube.status import ApiError, conflict
+from ..listwatch.api import Api
 from ..mirror.addresses import NOTHING, Reserved
 from ..mirror.plan import Action, Create, Delete, Update
 from ..mirror.states import HostState
@@ -51,6 +53,7 @@ class Host:
     def __init__(
         self,
         writer: Writer,
+        reader: Api,
         namespaces: Store,
         services: Store,
         endpoints: Store,
@@ -63,6 +66,7 @@ class Host:
         self.slices = Slices()
         self._stores = {s.resource: s for s in (namespaces, services, endpoints)}
         self._writer = writer
+        self._reader = reader
         self._settle = settle
         self.reserved = reserved
         self._written: dict[str, _Written] = {}
@@ -106,7 +110,7 @@ class Host:
     async def carry_out(self, key: str, action: Action, now: float) -> None:
         """Do it.
 
-        :raises ApiError: where the API refuses.
+        :raises ApiError: where the API refuses, or the host has moved on.
         """
         written = self._written.setdefault(key, _Written(now + self._settle))
         written.until = now + self._settle
@@ -121,6 +125,8 @@ class Host:
             case Update(resource, document):
                 answer = await self._writer.update(resource, document)
             case Delete(resource, namespace, name, uid, looked_at):
+                if resource is SERVICES:
+                    await self._check_endpoints(namespace, name)
                 await self._writer.delete(
                     resource, namespace, name, uid=uid, resource_version=str(looked_at)
                 )
@@ -128,6 +134,25 @@ class Host:
                 return
         version = (answer.get("metadata") or {}).get("resourceVersion")
         written.versions[self._store(action.resource)] = parse_version(version)
+
+    async def _check_endpoints(self, namespace: str, name: str) -> None:
+        """The API server deletes a Service's Endpoints with it, whoever made them, and no
+        precondition of the Service speaks of them. Our watch may not have told them yet.
+
+        :raises ApiError: a conflict, where they are not those that the plan was made with.
+        """
+        body = await self._reader.list(
+            ENDPOINTS,
+            namespace=namespace,
+            label_selector="",
+            field_selector=f"metadata.name={name}",
+            limit=0,
+            continue_token="",
+        )
+        there = [record.version for record in decode_list(ENDPOINTS, body).records]
+        known = self.endpoints.get(key_of(namespace, name))
+        if there and (known is None or known.version != there[0]):
+            raise conflict(ENDPOINTS, name, "they have changed since they were looked at")
 
     def _store(self, resource: Resource) -> Store:
         if resource is not ENDPOINTSLICES:

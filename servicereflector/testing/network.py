@@ -78,6 +78,17 @@ class Network:
                 return
         raise NotSettled("something goes on without end: " + str(self.clock.getDelayedCalls()))
 
+    def step(self) -> bool:
+        """What was sent arrives, and what is due now is run; not yet what comes of that.
+
+        :return: whether there was anything.
+        """
+        moved = [server.pump(once=True) for server in tuple(self._servers.values())]
+        if self._due(self.clock.seconds()):
+            self.clock.advance(0)
+            return True
+        return any(moved)
+
     def advance(self, seconds: float) -> None:
         """Let time pass, from one delayed call to the next, settling at each."""
         self.settle()
@@ -171,6 +182,11 @@ class Server:
         """A client of this server."""
         return self._network.client(self.name)
 
+    @property
+    def requests(self) -> list[bytes]:
+        """The requests that clients have sent and that have not arrived."""
+        return [sent for wire in self._wires if (sent := b"".join(wire.clientIO.stream))]
+
     def refuse(self, refusing: bool = True) -> None:
         """Refuse new connections, or no longer; those that are open stay."""
         self._refusing = refusing
@@ -203,11 +219,17 @@ class Server:
         self._wires.append(wire)
         return succeed(here)
 
-    def pump(self) -> bool:
-        """Move what there is to move; whether there was anything."""
+    def pump(self, *, once: bool = False) -> bool:
+        """Move what there is to move; whether there was anything.
+
+        :param once: not what comes of that, too.
+        """
         if self._silent:
             return False
-        moved = [wire.flush(advanceClock=False) for wire in tuple(self._wires)]
+        moved = [
+            wire.pump(advanceClock=False) if once else wire.flush(advanceClock=False)
+            for wire in tuple(self._wires)
+        ]
         self._wires = [
             wire
             for wire in self._wires
