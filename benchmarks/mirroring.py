@@ -163,6 +163,7 @@ def mirrored(program: Program, services: int) -> None:
             and samples.get("queue_length") == 0
             and samples.get('mirrored_services{source="east",state="Mirrored"}', 0) >= services
         ),
+        pause=0.25,  # to be asked costs the program time, too
     )
 
 

@@ -38,15 +38,18 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def until(what: str, look: Callable[[], object], seconds: float = SOON) -> None:
+def until(
+    what: str, look: Callable[[], object], seconds: float = SOON, pause: float = 0.02
+) -> None:
     """
+    :param pause: seconds between two looks.
     :raises TimeoutError: it has not come to that.
     """
     deadline = time.monotonic() + seconds
     while not look():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 class Load:

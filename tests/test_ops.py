@@ -361,8 +361,8 @@ def test_the_go_programs_names_are_kept(parts: Parts) -> None:
 
 def test_mirrored_services_are_by_source_and_state(parts: Parts) -> None:
     """Every state of every source is there, or an alert could not tell zero from gone."""
-    parts.controller.statuses["a/b"] = {"east": Status(State.MIRRORED)}
-    parts.controller.statuses["a/c"] = {"east": Status(State.CONFLICT, "taken")}
+    parts.controller.statuses.note("a/b", {"east": Status(State.MIRRORED)})
+    parts.controller.statuses.note("a/c", {"east": Status(State.CONFLICT, "taken")})
     values = parts.values("mirrored_services")
     assert values.keys() == {(source, s.value) for source in ("east", "north") for s in State}
     assert {labels for labels, value in values.items() if value} == {
@@ -373,7 +373,7 @@ def test_mirrored_services_are_by_source_and_state(parts: Parts) -> None:
 
 def test_mirrors_of_a_source_that_is_gone_are_counted(parts: Parts) -> None:
     """Under its name."""
-    parts.controller.statuses["a/b"] = {"gone": Status(State.ORPHANED)}
+    parts.controller.statuses.note("a/b", {"gone": Status(State.ORPHANED)})
     assert parts.values("mirrored_services")["gone", "Orphaned"] == 1
 
 

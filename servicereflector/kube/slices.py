@@ -12,6 +12,7 @@ import hashlib
 import ipaddress
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from .objects import Json, Record, key_of
@@ -69,6 +70,7 @@ def service_key(record: Record) -> str:
     return key_of(record.namespace, name) if name else ""
 
 
+@lru_cache(maxsize=1024)  # each plan of a Service asks for the same few
 def digest(*texts: str) -> str:
     """Twelve characters of a name that stand for the texts."""
     hashed = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).digest()
@@ -115,6 +117,7 @@ def _port(port: Json) -> SlicePort:
     )
 
 
+@lru_cache(maxsize=4096)  # as above
 def family_of(address: str) -> str:
     """``IPv4`` or ``IPv6``; ``""`` for what is no address."""
     try:

@@ -6,7 +6,6 @@ service_reflector_reconcile_errors_total. One is Kubernetes' own: leader_electio
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
@@ -297,15 +296,9 @@ class ProgramCollector(Collector):
         yield _gauge(
             "queue_length", "Keys that wait to be reconciled.", {(): len(controller.queue)}
         )
-        states = Counter(
-            (source, status.state.value)
-            for statuses in controller.statuses.values()
-            for source, status in statuses.items()
-        )
+        states = controller.statuses.states
         sources = {source for source, _ in states} | set(controller.sources)
-        refused = Counter(dict.fromkeys(controller.sources, 0))
-        for statuses in controller.statuses.values():
-            refused.update({source: status.refused for source, status in statuses.items()})
+        refused = dict.fromkeys(sources, 0) | controller.statuses.refused
         yield _gauge(
             "refused_addresses",
             "Addresses that are left out of mirrors, by what the host and the flags allow.",
@@ -330,6 +323,6 @@ class ProgramCollector(Collector):
         yield _gauge(
             "mirrored_services",
             "Exported Services by what has become of them.",
-            {(source, s.value): states[source, s.value] for source in sources for s in State},
+            {(source, s.value): states[source, s] for source in sources for s in State},
             ("source", "state"),
         )

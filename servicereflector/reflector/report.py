@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -28,10 +27,9 @@ def report_sources(
     :param followers: by the name of the source.
     :param now: the reactor's seconds.
     """
-    counts: dict[str, Counter[str]] = {name: Counter() for name in controller.sources}
-    for statuses in controller.statuses.values():
-        for name, status in statuses.items():
-            counts.setdefault(name, Counter())[status.state.value] += 1
+    counts: dict[str, dict[str, int]] = {name: {} for name in controller.sources}
+    for (name, state), count in controller.statuses.states.items():
+        counts.setdefault(name, {})[state.value] = count
     found = []
     for name, states in counts.items():
         told: Json = {"name": name, "location": "", "state": "Gone", "reason": "not configured"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from twisted.logger import Logger
@@ -46,17 +47,26 @@ _QUIET = (State.PENDING, *_QUIET_TO_LEAVE)
 
 
 class Statuses(dict[str, dict[str, Status]]):
-    """By key, the status by the name of the source."""
+    """By key, the status by the name of the source; only :meth:`note` changes them.
+
+    :ivar states: how many there are by source and state, counted as they change: a scrape must not
+        cost what the fleet is large.
+    :ivar refused: how many addresses are left out, by source.
+    """
 
     log = Logger()
 
     def __init__(self, told: NoticeListener) -> None:
         super().__init__()
         self._told = told
+        self.states: Counter[tuple[str, State]] = Counter()
+        self.refused: Counter[str] = Counter()
 
     def note(self, key: str, statuses: dict[str, Status]) -> bool:
         """These are the key's from now on; whether that is news."""
         before = self.get(key, {})
+        self._count(before, -1)
+        self._count(statuses, 1)
         if statuses:
             self[key] = statuses
         else:
@@ -82,6 +92,15 @@ class Statuses(dict[str, dict[str, Status]]):
         for key, statuses in self.items():
             for source, status in statuses.items():
                 self._tell(key, source, status)
+
+    def _count(self, statuses: Mapping[str, Status], by: int) -> None:
+        for source, status in statuses.items():
+            self.states[source, status.state] += by
+            self.refused[source] += by * status.refused
+            if not self.states[source, status.state]:
+                del self.states[source, status.state]
+            if not self.refused[source]:
+                del self.refused[source]
 
     def _tell(self, key: str, source: str, status: Status) -> None:
         if status.noteworthy or status.state in _NOTEWORTHY:
