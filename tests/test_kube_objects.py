@@ -123,6 +123,15 @@ def test_a_bad_object_is_refused(what: str) -> None:
         record_of(SERVICES, dict(BAD[what]) if isinstance(BAD[what], dict) else BAD[what])
 
 
+def test_of_a_mirror_who_set_which_field_is_not_kept() -> None:
+    """Of what is emitted it is: an API server tells it, too."""
+    fields = [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]
+    own = record_with(annotations={"a": "b"}, managedFields=fields)
+    mirror = record_with(annotations={REFLECTED: "true"}, managedFields=fields)
+    assert own.document()["metadata"]["managedFields"] == fields
+    assert "managedFields" not in mirror.document()["metadata"]
+
+
 def test_a_cluster_scoped_object_must_not_have_a_namespace() -> None:
     """And needs none."""
     assert record_of(NAMESPACES, {"metadata": {"name": "a"}}).key == "a"

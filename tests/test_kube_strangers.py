@@ -85,7 +85,7 @@ BAD: list[tuple[Resource, str, Any, str]] = [
     (SERVICES, "metadata/annotations", {"a": "ha" * 2**17 + "!"}, "annotations"),
     (SERVICES, "metadata/annotations", {"\x07": ""}, "annotations"),
     (SERVICES, "metadata/annotations", {"a": {"b": "c"}}, "malformed"),
-    (SERVICES, "metadata/managedFields", "x" * 1536 * 1024, "size"),
+    (SERVICES, "metadata/finalizers", "x" * 1536 * 1024, "size"),
     (SERVICES, "spec", [], "malformed"),
     (SERVICES, "spec/ports", {"port": 80}, "malformed"),
     (SERVICES, "spec/ports/0/port", "80", "ports"),
@@ -187,6 +187,13 @@ def test_nothing_but_rejected_is_raised(resource: Resource, value: Any, path: st
         for read in (checked_record, deleted_record):
             with suppress(Rejected):
                 read(resource, copy.deepcopy(document))
+
+
+def test_who_set_which_field_is_not_kept() -> None:
+    """Whatever it is: nobody reads it."""
+    for told in ([{"manager": "kubectl"}], "x", None):
+        document = {"metadata": {"name": "x", "namespace": "a", "managedFields": told}}
+        assert "managedFields" not in checked_record(SERVICES, document).document()["metadata"]
 
 
 def test_a_deletion_needs_a_name_only() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from .names import label_key_errors, label_value_errors
-from .objects import BadObject, Json, Record, key_of, record_of
+from .objects import BadObject, Json, Record, forget_managers, key_of, record_of
 from .resources import ENDPOINTSLICES, SERVICES, Resource
 from .shapes import LABEL, BadShape, check_shape, told
 from .slices import SERVICE_NAME
@@ -50,7 +50,7 @@ class Rejected(BadObject):
 
 
 def checked_record(resource: Resource, document: object, namespace: str = "") -> Record:
-    """The record of an object of a source.
+    """The record of an object of a source, without its managedFields.
 
     :param namespace: that was asked for, ``""`` for all.
     :raises Rejected: and nothing else.
@@ -60,6 +60,7 @@ def checked_record(resource: Resource, document: object, namespace: str = "") ->
     service = _service_of(resource, document, key)
     try:
         _check_type(resource, document)
+        forget_managers(document)
         record = record_of(resource, document)
         _check(document, record)
         check_shape(resource, document)
