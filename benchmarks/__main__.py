@@ -14,6 +14,7 @@ from pathlib import Path
 
 from servicereflector.testing.envtest import BinariesMissing
 
+from .compression import compression
 from .lists import lists
 from .mirroring import mirroring
 from .processes import Load
@@ -52,6 +53,7 @@ def measures(size: Size) -> dict[str, Measure]:
         "crowd": lambda load, at: watching(load, at, size.crowd, seconds, rounds),
         "lists": lambda load, at: lists(load, at, size.services, max(2, int(seconds)), rounds),
         "mirroring": lambda load, at: mirroring(load, at, size.services, size.fleet, seconds),
+        "compression": lambda load, at: compression(load, at, size.watchers, seconds),
     }
 
 

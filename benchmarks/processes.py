@@ -23,6 +23,9 @@ LOAD = Path(__file__).parent / "load"
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
+#: Bytes.
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
 #: Seconds within which anything begins or ends.
 SOON = 300.0
 
@@ -35,7 +38,7 @@ def cpu_seconds(pid: int) -> float:
 
 def resident(pid: int) -> int:
     """Bytes of its memory."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
 
 
 def until(

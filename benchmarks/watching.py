@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from .clusters import CHANGING, Cluster, cluster
-from .processes import Load, Program, cpu_seconds
+from .processes import PAGE, Load, Program, cpu_seconds, resident
 from .results import Row
 
 #: Changes that are written at once, and how many are written a second where each is alone.
@@ -52,14 +52,9 @@ def watching(
     with ExitStack() as stack:
         east = stack.enter_context(cluster(load, 1))
         east.export(BURST * 10, inside=lambda _: CHANGING)
-        flags = ("--reflector=false", "--emitter.insecure-anonymous")
-        program = stack.enter_context(Program(directory, east.kubeconfig(), *flags))
-        secure = ("-url", program.secure, "-ca", str(program.ca_file))
-        servers = [
-            Server("kube-apiserver", east.api, east.pid),
-            Server("TLS", secure, program.pid),
-            Server("plain", ("-url", program.plain), program.pid),
-        ]
+        yield from _memory(load, directory, east, watchers)
+        program = stack.enter_context(_emitter(directory / "events", east))
+        servers = [Server("kube-apiserver", east.api, east.pid), *_served(program)]
         # Few enough that the API server keeps up.
         steady = min(STEADY, 25_000 / watchers)
         told: dict[str, list[tuple[Delivered, Delivered]]] = {}
@@ -84,6 +79,42 @@ def watching(
                 median(getattr(single, quantile) for _, single in theirs) * 1000,
                 "ms",
                 "kube-apiserver",
+                1.0,
+                less=True,
+            )
+
+
+def _emitter(directory: Path, east: Cluster) -> Program:
+    flags = ("--reflector=false", "--emitter.insecure-anonymous")
+    return Program(directory, east.kubeconfig(), *flags)
+
+
+def _served(program: Program) -> list[Server]:
+    secure = ("-url", program.secure, "-ca", str(program.ca_file))
+    return [
+        Server("TLS", secure, program.pid),
+        Server("plain", ("-url", program.plain), program.pid),
+    ]
+
+
+def _memory(load: Load, directory: Path, east: Cluster, watchers: int) -> Iterator[Row]:
+    """Of watchers that are told nothing; each time in a process that had none before."""
+
+    def grown(server: Server) -> float:
+        before = resident(server.pid)
+        with load.start("watch", *server.api, "-path", PATH, "-watchers", watchers):
+            return max(PAGE, resident(server.pid) - before) / watchers
+
+    theirs = grown(Server("kube-apiserver", east.api, east.pid))
+    for number in range(2):
+        with _emitter(directory / f"memory-{number}", east) as program:
+            server = _served(program)[number]
+            yield Row(
+                f"memory of a watcher, {server.name}, {watchers} watchers",
+                grown(server) / 1e3,
+                theirs / 1e3,
+                "kB",
+                "kube-apiserver, TLS",
                 1.0,
                 less=True,
             )

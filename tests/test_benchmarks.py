@@ -33,7 +33,7 @@ def test_all_measures_are_taken(tmp_path: Path) -> None:
         [
             *(sys.executable, "-m", "benchmarks", "--size=small", f"--json={told}"),
             # As many watchers as there can be are the same but for their number.
-            *(f"--only={name}" for name in ("watching", "lists", "mirroring")),
+            *(f"--only={name}" for name in ("watching", "lists", "mirroring", "compression")),
         ],
         cwd=tmp_path,
         check=True,
@@ -41,5 +41,5 @@ def test_all_measures_are_taken(tmp_path: Path) -> None:
     )
     rows = json.loads(told.read_text())["rows"]
     assert {row["yardstick"] for row in rows} >= {"kube-apiserver", "a compiled relay"}
-    assert len(rows) == len({row["measure"] for row in rows}) == 23
+    assert len(rows) == len({row["measure"] for row in rows}) == 31
     assert all(row["ours"] > 0 and row["theirs"] > 0 for row in rows)
