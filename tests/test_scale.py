@@ -118,7 +118,7 @@ def test_a_change_costs_each_other_cluster_the_same() -> None:
 
 
 def test_a_mesh_holds_each_service_once_in_every_other_cluster() -> None:
-    """C clusters of S Services: C · (C − 1) · S mirrors, and as many writes for each of them
+    """C clusters of S Services: C · (C - 1) · S mirrors, and as many writes for each of them
     whatever C is."""
     told = []
     for clusters, services in ((2, 6), (4, 6), (2, 12)):
