@@ -3,10 +3,14 @@ by what else there is."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 from simulation.network import SimNetwork
@@ -131,3 +135,13 @@ def test_a_mesh_holds_each_service_once_in_every_other_cluster() -> None:
         # A namespace of each source is written besides.
         told.append((cost[0].writes - clusters * (clusters - 1)) / mirrors)
     assert len(set(told)) == 1, told
+
+
+def test_the_figures_of_the_document_are_those_of_its_program() -> None:
+    text = (Path(__file__).parents[1] / "docs/scale.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    (told,) = re.findall(r"^```text\n(.*?)^```$", text, re.M | re.S)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == told

@@ -129,7 +129,8 @@ class ListPlace:
 
 @implementer(IPushProducer)
 class Sender:
-    """Writes a body as fast as the transport takes it. The bytes are shared, but for a piece.
+    """Writes a body as fast as the transport takes it, a piece in each turn of the reactor, which
+    has others to look after. The bytes are shared, but for a piece.
 
     :ivar done: fires when all was written, and the transport asks for more.
     """
@@ -145,6 +146,7 @@ class Sender:
         self._reads = reads
         self._paused = False
         self._timer: IDelayedCall | None = None
+        self._next: IDelayedCall | None = None
 
     def start(self) -> None:
         self._request.registerProducer(self, True)
@@ -159,16 +161,28 @@ class Sender:
     def resumeProducing(self) -> None:
         self._go_on()
         self._paused = False
-        while self._data and not self._paused:
+        if self._next is None:
+            self._write()
+
+    def _write(self) -> None:
+        self._next = None
+        if self._data and not self._paused:
             piece, self._data = bytes(self._data[:PIECE]), self._data[PIECE:]
             self._request.write(piece)
-        if not self._data and not self._paused and not self.done.called:
+        if self._paused:
+            return
+        if self._data:
+            self._next = self._reactor.callLater(0, self._write)
+        elif not self.done.called:
             self._request.unregisterProducer()
             self.done.callback(None)
 
     def stopProducing(self) -> None:
         """The client has gone."""
         self._go_on()
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
         self._paused = True
         self._data = memoryview(b"")
 

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 
 from twisted.internet.tcp import Server
 
-#: Bytes that are sent at once, at most. What is longer is part of something long, such as a list,
-#: which is sent in parts, one in each turn of the reactor: less than a full TLS record, therefore.
-PROMPT = 2**14
+#: Bytes that are sent at once, at most: what is longer may take the kernel a while.
+PROMPT = 2**16
 
 
 class PromptServer(Server):
