@@ -18,7 +18,7 @@ from .compression import compression
 from .lists import lists
 from .mirroring import mirroring
 from .processes import Load
-from .results import Row, table, write_json
+from .results import HEAD, Row, write_json
 from .watching import watching
 
 Measure = Callable[[Load, Path], Iterator[Row]]
@@ -68,17 +68,18 @@ def main(arguments: list[str]) -> int:
     directory = Path(tempfile.mkdtemp(prefix="service-reflector-benchmarks-"))
     try:
         load = Load(directory)
+        sys.stdout.write(HEAD + "\n")
         for name, measure in measures(SIZES[given.size]).items():
             if name in (given.only or [name]):
                 for row in measure(load, directory / name):
                     rows.append(row)
-                    sys.stderr.write(f"{row.measure}: {row.ratio:.2f}\n")
+                    sys.stdout.write(f"{row}\n")
+                    sys.stdout.flush()  # what fails after half an hour has told much
     except (BinariesMissing, FileNotFoundError) as missing:
         sys.stderr.write(f"benchmarks: {missing}\n")
         return 1
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    sys.stdout.write(table(rows) + "\n")
     if given.json is not None:
         about = {
             "size": given.size,

@@ -45,6 +45,7 @@ class Fleet:
         flags = (
             f"--source-kubeconfig=east={self.east.kubeconfig()}",
             "--emitter.insecure-anonymous",
+            "--reflector.max-services=0",  # default/kubernetes is one, too
         )
         with Program(self.directory / name, self.west.kubeconfig(), *flags) as running:
             yield running

@@ -33,18 +33,17 @@ class Row:
     def reached(self) -> bool:
         return self.ratio <= self.goal if self.less else self.ratio >= self.goal
 
-
-def table(rows: Iterable[Row]) -> str:
-    """For a terminal, and as it stands in the documents."""
-    lines = ["| measure | program | yardstick | ratio | to reach |", "|---|---|---|---|---|"]
-    for row in rows:
-        sign = "≤" if row.less else "≥"
-        lines.append(
-            f"| {row.measure} | {_figure(row.ours)} {row.unit} |"
-            f" {_figure(row.theirs)} {row.unit} ({row.yardstick}) |"
-            f" {row.ratio:.2f} | {sign} {row.goal:g}{'' if row.reached else ', missed'} |"
+    def __str__(self) -> str:
+        sign = "≤" if self.less else "≥"
+        return (
+            f"| {self.measure} | {_figure(self.ours)} {self.unit} |"
+            f" {_figure(self.theirs)} {self.unit} ({self.yardstick}) |"
+            f" {self.ratio:.2f} | {sign} {self.goal:g}{'' if self.reached else ', missed'} |"
         )
-    return "\n".join(lines)
+
+
+#: Of a table of rows, for a terminal, and as it stands in the documents.
+HEAD = "| measure | program | yardstick | ratio | to reach |\n|---|---|---|---|---|"
 
 
 def write_json(path: Path, rows: Iterable[Row], about: dict[str, object]) -> None:
