@@ -16,7 +16,7 @@ from twisted.internet.task import CooperativeTask, Cooperator, TaskFinished
 
 #: Seconds of a reactor turn that the pieces may take. One that has begun is ended, so the pieces
 #: must be short.
-BUDGET = 0.01
+BUDGET = 0.005
 
 #: Seconds of work that do not count.
 _NOTHING = 0.001

@@ -31,6 +31,8 @@ class FieldSelector:
     terms: tuple[tuple[str, bool, str], ...] = ()
 
     def matches(self, record: Record) -> bool:
+        if not self.terms:  # as with labels
+            return True
         return all((_value(record, field) == value) == equal for field, equal, value in self.terms)
 
     @property

@@ -82,6 +82,8 @@ class LabelSelector:
     requirements: tuple[Requirement, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
+        if not self.requirements:  # nearly always, and asked of every object
+            return True
         return all(requirement.matches(labels) for requirement in self.requirements)
 
     def __str__(self) -> str:

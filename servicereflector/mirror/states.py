@@ -131,4 +131,5 @@ class HostState:
 def is_exported(service: Record) -> bool:
     """Never a mirror, or a mesh of clusters would keep a deleted Service alive for ever; never the
     cluster's own API."""
-    return not service.reflected and service.key != "default/kubernetes"
+    own_api = service.name == "kubernetes" and service.namespace == "default"
+    return not service.reflected and not own_api

@@ -91,6 +91,7 @@ class Controller(Service):
         self._refusals = Refusals()
         self._feed = Feed(reactor, self.queue, host, self.fleet, self._pump_soon)
         self._contested: set[str] = set()
+        self._early = False  # whether a plan was made while a first list was expected
         self._work: set[Deferred[None]] = set()
         self._pumping: IDelayedCall | None = None
         self._starting: IDelayedCall | None = None
@@ -265,7 +266,9 @@ class Controller(Service):
     def _started(self) -> None:
         self._starting = None
         self._contested.clear()
-        self.look_at_everything()
+        if self._early:
+            self._early = False
+            self.look_at_everything()
 
     def _cancel_work(self) -> None:
         for work in tuple(self._work):
@@ -323,6 +326,7 @@ class Controller(Service):
             return
         states = self.states(key)
         self.fleet.believe(key, states)
+        self._early = self._early or self.fleet.awaiting()
         plan = self._plan(key, states, features)
         if not self.may_write():
             self._feed.arrived.pop(key, None)
