@@ -55,7 +55,7 @@ def compression(load: Load, directory: Path, watchers: int, seconds: float) -> I
 
 
 def _row(measure: str, ours: float, theirs: float, unit: str, yardstick: str) -> Row:
-    return Row(measure, ours, theirs, unit, yardstick, 1.0, less=True)
+    return Row(measure, ours, theirs, unit, yardstick, goal=None)
 
 
 def _at(program: Program) -> Sequence[str]:

@@ -14,7 +14,8 @@ class Row:
 
     :ivar ours: the program's figure, in ``unit``.
     :ivar theirs: the yardstick's.
-    :ivar goal: what ``ratio`` is to be: at least, or, where ``less`` is better, at most.
+    :ivar goal: what ``ratio`` is to be: at least, or, where ``less`` is better, at most; None where
+        it is only told.
     """
 
     measure: str
@@ -22,7 +23,7 @@ class Row:
     theirs: float
     unit: str
     yardstick: str
-    goal: float
+    goal: float | None
     less: bool = False
 
     @property
@@ -31,14 +32,16 @@ class Row:
 
     @property
     def reached(self) -> bool:
+        if self.goal is None:
+            return True
         return self.ratio <= self.goal if self.less else self.ratio >= self.goal
 
     def __str__(self) -> str:
-        sign = "≤" if self.less else "≥"
+        goal = f"{'≤' if self.less else '≥'} {self.goal:.3g}" if self.goal is not None else ""
         return (
             f"| {self.measure} | {_figure(self.ours)} {self.unit} |"
             f" {_figure(self.theirs)} {self.unit} ({self.yardstick}) |"
-            f" {self.ratio:.2f} | {sign} {self.goal:g}{'' if self.reached else ', missed'} |"
+            f" {self.ratio:.2f} | {goal}{'' if self.reached else ', missed'} |"
         )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 #: How much is kept of a name.
 ENTRIES = 8
@@ -15,14 +15,14 @@ NAMES = 2_000
 
 @dataclass(slots=True)
 class Pages:
-    """Of one name.
+    """Of one name. Not a deque, which takes 600 bytes for whatever it holds.
 
     :ivar changes: when, in seconds since 1970, and what.
     :ivar delays: seconds from a source's event to the end of the writes that it led to.
     """
 
-    changes: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=ENTRIES))
-    delays: deque[float] = field(default_factory=lambda: deque(maxlen=ENTRIES))
+    changes: tuple[tuple[float, str], ...] = ()
+    delays: tuple[float, ...] = ()
 
 
 class Journal:
@@ -33,18 +33,20 @@ class Journal:
         """
         :param epoch: the time, in seconds since 1970.
         """
-        self._of(key).changes.append((epoch, what))
+        pages = self._of(key)
+        pages.changes = (*pages.changes, (epoch, what))[-ENTRIES:]
 
     def delayed(self, key: str, seconds: float) -> None:
-        self._of(key).delays.append(seconds)
+        pages = self._of(key)
+        pages.delays = (*pages.delays, seconds)[-ENTRIES:]
 
     def changes(self, key: str) -> Sequence[tuple[float, str]]:
         """The oldest first."""
-        return tuple(self._pages[key].changes) if key in self._pages else ()
+        return self._pages[key].changes if key in self._pages else ()
 
     def delays(self, key: str) -> Sequence[float]:
         """The oldest first."""
-        return tuple(self._pages[key].delays) if key in self._pages else ()
+        return self._pages[key].delays if key in self._pages else ()
 
     def _of(self, key: str) -> Pages:
         pages = self._pages.setdefault(key, Pages())
