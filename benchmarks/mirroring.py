@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from servicereflector.reflector.controller import STARTING
+
 from .clusters import CHANGING, RELAYED, Cluster, cluster, namespace
 from .processes import Load, Program, Running, cpu_seconds, resident, until
 from .results import Row
@@ -95,6 +97,8 @@ def mirroring(
             mirrored(program, many)
             large = resident(program.pid)
         with fleet.program("again") as program:
+            # Once more all is looked at then.
+            until("it has started", lambda: time.monotonic() > program.began + STARTING + 1)
             mirrored(program, many)
             crowded = per_change(fleet, program, seconds)
             turn = program.samples()["reactor_longest_turn_cpu_seconds"]
