@@ -126,6 +126,30 @@ PAST = {
             ("delete", 0, 0, 1, 0),
         ),
     ),
+    "nor do those of which the watch tells while it is asked for them": Schedule(
+        seed=0,
+        sources=((), (0,)),
+        timing=0,
+        page=500,
+        watched=-1,
+        there=((0, 0),),
+        acts=(
+            ("wait", 30, 0, 0, 0),
+            ("truncate", 0, 3, 0, 1),
+            ("lost_answer", 0, 0, 0, 1),
+            ("delete", 0, 0, 0, 0),
+            ("wait", 5, 0, 0, 0),
+            ("cut", 0, 0, 0, 1),
+            ("put", 0, 0, 7, 0),
+            ("put", 150, 11, 11, 0),
+            ("put", 0, 0, 0, 0),
+            ("wait", 5, 0, 0, 0),
+            ("replay", 0, 1, 8, 1),
+            ("tamper", 0, 0, 7, 6),
+            ("delete", 0, 0, 2, 0),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
 }
 
 

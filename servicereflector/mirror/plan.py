@@ -53,6 +53,7 @@ class Delete:
 
     :ivar why: where it is not simply desired no longer.
     :ivar cluster_ip: what the Service that comes in its place is to ask for, ``""`` for nothing.
+    :ivar endpoints: the version of the Endpoints that go with a Service, 0 if there are none.
     """
 
     resource: Resource
@@ -62,6 +63,7 @@ class Delete:
     version: int
     why: str = ""
     cluster_ip: str = ""
+    endpoints: int = 0
 
 
 Action = Create | Update | Delete
@@ -181,7 +183,7 @@ def _delete(host: HostState) -> tuple[Action, ...]:
     # The API server deletes a Service's Endpoints with it; ones without a Service go alone.
     found = [_delete_of(ENDPOINTSLICES, record) for record in host.own_slices]
     if host.service is not None:
-        return (_delete_of(SERVICES, host.service), *found)
+        return (_delete_service(host, host.service), *found)
     return (*([_delete_of(ENDPOINTS, host.endpoints)] if host.endpoints else ()), *found)
 
 
@@ -210,6 +212,11 @@ def _delete_of(resource: Resource, record: Record, why: str = "") -> Delete:
     return Delete(resource, record.namespace, record.name, record.uid, record.version, why)
 
 
+def _delete_service(host: HostState, service: Record, why: str = "") -> Delete:
+    version = host.endpoints.version if host.endpoints is not None else 0
+    return replace(_delete_of(SERVICES, service, why), endpoints=version)
+
+
 def _has_address(spec: Json) -> bool:
     return not is_headless(spec) and not is_external(spec)
 
@@ -225,14 +232,14 @@ def _service_actions(host: HostState, desired: Json, *, recreate: bool) -> list[
         # The next plan creates the Service anew.
         becomes = "headless" if is_headless(after) else "one with a cluster IP"
         why = f"it becomes {becomes}, and the API lets no clusterIP come or go"
-        return [_delete_of(SERVICES, host.service, why)]
+        return [_delete_service(host, host.service, why)]
     merged = merge_service(actual, desired)
     if merged == actual:
         return []
     if recreate:
         why = "the API refuses to change it in place"
         kept = before.get("clusterIP", "") if _has_address(before) and _has_address(after) else ""
-        return [replace(_delete_of(SERVICES, host.service, why), cluster_ip=kept)]
+        return [replace(_delete_service(host, host.service, why), cluster_ip=kept)]
     return [Update(SERVICES, merged)]
 
 

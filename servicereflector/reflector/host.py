@@ -126,7 +126,7 @@ class Host:
                 answer = await self._writer.update(resource, document)
             case Delete(resource, namespace, name, uid, looked_at):
                 if resource is SERVICES:
-                    await self._check_endpoints(namespace, name)
+                    await self._check_endpoints(namespace, name, action.endpoints)
                 await self._writer.delete(
                     resource, namespace, name, uid=uid, resource_version=str(looked_at)
                 )
@@ -135,10 +135,11 @@ class Host:
         version = (answer.get("metadata") or {}).get("resourceVersion")
         written.versions[self._store(action.resource)] = parse_version(version)
 
-    async def _check_endpoints(self, namespace: str, name: str) -> None:
+    async def _check_endpoints(self, namespace: str, name: str, looked_at: int) -> None:
         """The API server deletes a Service's Endpoints with it, whoever made them, and no
         precondition of the Service speaks of them. Our watch may not have told them yet.
 
+        :param looked_at: their version, 0 for none.
         :raises ApiError: a conflict, where they are not those that the plan was made with.
         """
         body = await self._reader.list(
@@ -150,8 +151,7 @@ class Host:
             continue_token="",
         )
         there = [record.version for record in decode_list(ENDPOINTS, body).records]
-        known = self.endpoints.get(key_of(namespace, name))
-        if there and (known is None or known.version != there[0]):
+        if there and there[0] != looked_at:
             raise conflict(ENDPOINTS, name, "they have changed since they were looked at")
 
     def _store(self, resource: Resource) -> Store:
