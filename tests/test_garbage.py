@@ -13,7 +13,9 @@ from servicereflector.ops import garbage
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """The collector of the other tests."""
+    before = gc.get_threshold()
     yield
+    gc.set_threshold(*before)
     while garbage._collecting in gc.callbacks:
         gc.callbacks.remove(garbage._collecting)
     gc.unfreeze()

@@ -38,6 +38,7 @@ def split_key(key: str) -> tuple[str, str]:
 class Record:
     """One version of one object.
 
+    :ivar key: ``namespace/name``; kept, so that all who go by it have the same string.
     :ivar version: metadata.resourceVersion as a number; 0 where the upstream tells none.
     :ivar source: the source that the object mirrors by its annotations, ``""`` where they name
         none; None where the program did not create the object.
@@ -56,10 +57,10 @@ class Record:
     source: str | None = None
     reflected: bool = False
     origin: str = ""
+    key: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        return key_of(self.namespace, self.name)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", key_of(self.namespace, self.name))
 
     def document(self) -> Json:
         """The object, parsed anew: the caller may change it."""
