@@ -150,6 +150,21 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
+    "what a host's own lists lack is not known to be mirrored": Schedule(
+        seed=0,
+        sources=((), (0,)),
+        timing=0,
+        page=500,
+        watched=-1,
+        there=((0, 0), (0, 1), (0, 4)),
+        acts=(
+            ("wait", 30, 0, 0, 0),
+            ("short_list", 0, 0, 1, 1),
+            ("short_list", 0, 1, 0, 1),
+            ("put", 0, 0, 0, 0),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
 }
 
 

@@ -68,13 +68,16 @@ class Truth:
     def hide(self, node: Node) -> None:
         """Its lists lack something from now on. Where that is most of what is mirrored, it is held,
         as far as the host had nothing else to do. What it lacked before counts no more: that may
-        never have been listed."""
+        never have been listed. Of what a host's own lists lack, it does not know that it is
+        mirrored."""
+        self.meddled(node)
         self._held = {held: until for held, until in self._held.items() if held[1] != node.name}
         for host in self._nodes.values():
             if node.number not in host.sources:
                 continue
             owners = ((key, owner_in(host.cluster, key)) for key in KEYS)
             mirrored = {key for key, owner in owners if owner and owner.source == node.name}
+            mirrored -= host.hidden
             others = [self._nodes[each] for each in self._nodes if each != node.name]
             others = [each for each in others if each.number in host.sources]
             # What another source has is taken over, not deleted.
