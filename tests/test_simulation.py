@@ -165,6 +165,25 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
+    "what a source that fails has deleted, it has for all that others know": Schedule(
+        seed=0,
+        sources=((1, 2), (2, 0), (0, 1)),
+        timing=0,
+        page=500,
+        watched=-1,
+        there=((1, 2), (2, 2)),
+        acts=(
+            ("cut", 0, 1, 0, 1),
+            ("withdraw", 0, 1, 2, 0),
+            ("put", 150, 0, 0, 1),
+            ("wait", 5, 0, 0, 0),
+            ("too_many", 0, 1, 0, 3),
+            ("put", 0, 0, 0, 0),
+            ("delete", 0, 1, 2, 0),
+            ("delete", 0, 2, 7, 0),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
 }
 
 

@@ -136,6 +136,7 @@ class Promises:
         self._failed_at: dict[str, float] = {}
         self._promises: list[_Promise] = []
         self._taken: set[tuple[str, str]] = set()
+        self._unseen: set[tuple[str, str]] = set()  # changes of sources that are not healthy
         self.kept = 0
 
     def fail(self, node: Node) -> None:
@@ -153,7 +154,10 @@ class Promises:
     def expect(self, source: Node, key: str) -> None:
         self._promises = [p for p in self._promises if p.key != key]
         now = self._now()
-        if source.name in self._failed_at or now < 15.0:
+        if source.name in self._failed_at:
+            self._unseen.add((source.name, key))
+            return
+        if now < 15.0:
             return
         for host in self._nodes:
             if source.number not in host.sources or host.name in self._failed_at:
@@ -163,6 +167,8 @@ class Promises:
             others = [self._nodes[n] for n in host.sources if n != source.number]
             if any(not _lacks(other, key) for other in others):
                 continue
+            if any((other.name, key) in self._unseen for other in others):
+                continue  # for all that the host knows, that one has it
             owner = owner_in(host.cluster, key)
             if owner is not None and owner.source != source.name:
                 continue
