@@ -541,8 +541,19 @@ def test_a_410_soon_after_a_list_leads_to_a_wait() -> None:
     """Else a server that compacts all the time would be asked without end."""
     machine = opened()
     error = expired_watch(20, 21)
-    effects = machine.event(machine.request, ErrorEvent(error), NOW + 9.9)
+    effects = machine.event(machine.request, ErrorEvent(error), NOW + 9)
     assert effects[-1] == Trouble(error, 0.4)
+    assert isinstance(after_the_wait(machine), List)
+
+
+def test_a_410_after_many_failures_waits_no_longer_than_to_be_none() -> None:
+    """The Emitter was restarted twice."""
+    machine = opened()
+    for _ in range(6):
+        machine.failed(machine.request, OSError("refused"), NOW + 1)
+        assert isinstance(after_the_wait(machine), Watch)
+    error = expired_watch(20, 21)
+    assert machine.failed(machine.request, error, NOW + 7) == [Trouble(error, 3.0)]
     assert isinstance(after_the_wait(machine), List)
 
 

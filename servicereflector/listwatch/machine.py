@@ -20,7 +20,8 @@ effects out and its inputs in.
 - Who finds that the store does not hold what the API has may ask for a list, too; a wait goes on.
 - A failure is followed by a wait with backoff, and so is a watch that ended within a second,
   whatever it brought: a server could have us spin. A 410 is no failure if the last list was begun
-  ``relist_after`` seconds ago or earlier.
+  ``relist_after`` seconds ago or earlier; it waits until then at the most: who restarts an Emitter
+  twice does not wait for half a minute.
 - A request that is not answered within ``idle`` seconds has failed. A stream that brings nothing
   for as long is watched anew, on another connection: it may be dead, or the server quiet, since
   kube-apiserver sends no bookmark where nothing has changed.
@@ -287,8 +288,10 @@ class ListWatch:
             self._limit = 0 if expired and self._pages else PAGE_LIMIT
         elif self.state is not State.LOOKING and self._unusable(error):
             self._version = 0
-            if expired and now - self._listed_at >= self._timing.relist_after:
-                return self._list(now)
+            if expired:
+                at_most = self._listed_at + self._timing.relist_after - now
+                if at_most <= 0:
+                    return self._list(now)
         retry_after = error.retry_after if isinstance(error, ApiError) else None
         delay = min(at_most, self._backoff.delay(now, retry_after))
         self._records = []
