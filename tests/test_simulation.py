@@ -4,6 +4,7 @@ every run of CI; ``make simulate`` goes on as long as one likes."""
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import pytest
 from simulation.mutants import MUTANTS, SHOWN_BY
@@ -16,23 +17,19 @@ from servicereflector.kube.status import ApiError
 #: Half a minute to a minute of one core.
 RUNS = 150
 
+_least = partial(Schedule, seed=0, timing=0, page=500, watched=-1)
+
 #: What was wrong once, in the program or in what is asked of it, and the least that shows it.
 PAST = {
-    "a name that another source takes over is not among those that are held": Schedule(
-        seed=0,
+    "a name that another source takes over is not among those that are held": _least(
         sources=((), (), (0, 1)),
         timing=2,
-        page=500,
-        watched=-1,
         there=((0, 0), (0, 1), (0, 4), (1, 1)),
         acts=(("wait", 30, 0, 0, 0), ("short_list", 300, 0, 1, 34)),
     ),
-    "what one list lacks is held no longer where the next one lacks little": Schedule(
+    "what one list lacks is held no longer where the next one lacks little": _least(
         seed=5,
         sources=((), (0,)),
-        timing=0,
-        page=500,
-        watched=-1,
         there=((0, 0), (0, 1), (0, 2)),
         acts=(
             ("cut", 0, 0, 0, 1),
@@ -42,12 +39,8 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
-    "a mirror that somebody takes away is not among those of which most are held": Schedule(
-        seed=0,
+    "a mirror that somebody takes away is not among those of which most are held": _least(
         sources=((), (0,)),
-        timing=0,
-        page=500,
-        watched=-1,
         there=((0, 0), (0, 1), (0, 2)),
         acts=(
             ("wait", 30, 0, 0, 0),
@@ -56,12 +49,8 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
-    "what a watch tells again is not among those that a list lacks": Schedule(
-        seed=0,
+    "what a watch tells again is not among those that a list lacks": _least(
         sources=((), (0,)),
-        timing=0,
-        page=500,
-        watched=-1,
         there=((0, 0), (0, 1), (0, 3)),
         acts=(
             ("wait", 30, 0, 0, 0),
@@ -71,12 +60,8 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
-    "slices whose Service went while their source was away are deleted when it is back": Schedule(
-        seed=0,
+    "slices whose Service went while their source was away are deleted when it is back": _least(
         sources=((), (0,)),
-        timing=0,
-        page=500,
-        watched=-1,
         there=((0, 3),),
         acts=(
             ("cut", 0, 0, 0, 1),
@@ -95,12 +80,8 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
-    "after going back once versions are soon reached again": Schedule(
-        seed=0,
+    "after going back once versions are soon reached again": _least(
         sources=((), (0,)),
-        timing=0,
-        page=500,
-        watched=-1,
         there=((0, 0),),
         acts=(
             ("rewind", 0, 0, 0, 1),
@@ -111,12 +92,8 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
-    "Endpoints that somebody made unseen do not go with the mirror": Schedule(
-        seed=0,
+    "Endpoints that somebody made unseen do not go with the mirror": _least(
         sources=((), (0,)),
-        timing=0,
-        page=500,
-        watched=-1,
         there=((0, 1),),
         acts=(
             ("wait", 0, 0, 0, 0),
@@ -126,12 +103,8 @@ PAST = {
             ("delete", 0, 0, 1, 0),
         ),
     ),
-    "nor do those of which the watch tells while it is asked for them": Schedule(
-        seed=0,
+    "nor do those of which the watch tells while it is asked for them": _least(
         sources=((), (0,)),
-        timing=0,
-        page=500,
-        watched=-1,
         there=((0, 0),),
         acts=(
             ("wait", 30, 0, 0, 0),
@@ -150,12 +123,8 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
-    "what a host's own lists lack is not known to be mirrored": Schedule(
-        seed=0,
+    "what a host's own lists lack is not known to be mirrored": _least(
         sources=((), (0,)),
-        timing=0,
-        page=500,
-        watched=-1,
         there=((0, 0), (0, 1), (0, 4)),
         acts=(
             ("wait", 30, 0, 0, 0),
@@ -165,12 +134,8 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
-    "what a source that fails has deleted, it has for all that others know": Schedule(
-        seed=0,
+    "what a source that fails has deleted, it has for all that others know": _least(
         sources=((1, 2), (2, 0), (0, 1)),
-        timing=0,
-        page=500,
-        watched=-1,
         there=((1, 2), (2, 2)),
         acts=(
             ("cut", 0, 1, 0, 1),
