@@ -546,15 +546,31 @@ def test_a_410_soon_after_a_list_leads_to_a_wait() -> None:
     assert isinstance(after_the_wait(machine), List)
 
 
-def test_a_410_after_many_failures_waits_no_longer_than_to_be_none() -> None:
-    """The Emitter was restarted twice."""
+def after_many_failures(first: float) -> ListWatch:
+    """Its last watch has yet to be opened.
+
+    :param first: when the first watch failed.
+    """
     machine = opened()
     for _ in range(6):
-        machine.failed(machine.request, OSError("refused"), NOW + 1)
+        machine.failed(machine.request, OSError("refused"), NOW + first)
         assert isinstance(after_the_wait(machine), Watch)
+    return machine
+
+
+def test_a_410_after_many_failures_waits_no_longer_than_to_be_none() -> None:
+    """The Emitter was restarted twice; the watch before had worked."""
+    machine = after_many_failures(1)
     error = expired_watch(20, 21)
     assert machine.failed(machine.request, error, NOW + 7) == [Trouble(error, 3.0)]
     assert isinstance(after_the_wait(machine), List)
+
+
+def test_a_410_where_no_watch_has_worked_waits_as_other_failures_do() -> None:
+    """Else a server that says nothing else would be listed every few seconds."""
+    machine = after_many_failures(0.9)
+    error = expired_watch(20, 21)
+    assert machine.failed(machine.request, error, NOW + 7) == [Trouble(error, 15.0)]
 
 
 def test_too_large_for_the_third_time_leads_to_a_list() -> None:

@@ -20,8 +20,9 @@ effects out and its inputs in.
 - Who finds that the store does not hold what the API has may ask for a list, too; a wait goes on.
 - A failure is followed by a wait with backoff, and so is a watch that ended within a second,
   whatever it brought: a server could have us spin. A 410 is no failure if the last list was begun
-  ``relist_after`` seconds ago or earlier; it waits until then at the most: who restarts an Emitter
-  twice does not wait for half a minute.
+  ``relist_after`` seconds ago or earlier. It waits until then at the most where a watch has
+  followed that list: an Emitter that is restarted twice is listed within seconds, a server that
+  says nothing else is not.
 - A request that is not answered within ``idle`` seconds has failed. A stream that brings nothing
   for as long is watched anew, on another connection: it may be dead, or the server quiet, since
   kube-apiserver sends no bookmark where nothing has changed.
@@ -137,6 +138,7 @@ class ListWatch:
         self._pages = 0  # that have come of the list under way
         self._opened_at = 0.0
         self._listed_at = 0.0
+        self._followed = False  # whether a watch from the last list was more than short
         self._older_since: float | None = None  # when the first of the older lists came
         self._too_large = 0  # how often in a row
 
@@ -223,6 +225,7 @@ class ListWatch:
             return []
         if now - self._opened_at < self._timing.shortest_watch:
             return self._failed(VeryShortWatch("the watch ended at once"), now)
+        self._followed = True
         return self._look(now)
 
     def failed(self, request: int, error: Exception, now: float) -> list[Effect]:
@@ -254,6 +257,7 @@ class ListWatch:
         self._pages = 0
         self._version = 0
         self._listed_at = now
+        self._followed = False
         return [self._ask_page("", now)]
 
     def _ask_page(self, continue_token: str, now: float) -> List:
@@ -282,16 +286,21 @@ class ListWatch:
 
     def _failed(self, error: Exception, now: float, at_most: float = float("inf")) -> list[Effect]:
         expired = isinstance(error, ApiError) and error.code == 410
-        if self.state is State.STREAMING and now - self._opened_at >= self._timing.healthy:
-            self._backoff.succeeded()
+        if self.state is State.STREAMING:
+            lasted = now - self._opened_at
+            self._followed = self._followed or lasted >= self._timing.shortest_watch
+            if lasted >= self._timing.healthy:
+                self._backoff.succeeded()
         if self.state is State.LISTING:
             self._limit = 0 if expired and self._pages else PAGE_LIMIT
         elif self.state is not State.LOOKING and self._unusable(error):
             self._version = 0
             if expired:
-                at_most = self._listed_at + self._timing.relist_after - now
-                if at_most <= 0:
+                left = self._listed_at + self._timing.relist_after - now
+                if left <= 0:
                     return self._list(now)
+                if self._followed:
+                    at_most = left
         retry_after = error.retry_after if isinstance(error, ApiError) else None
         delay = min(at_most, self._backoff.delay(now, retry_after))
         self._records = []
