@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 
+from servicereflector.cooperation import BUDGET
 from servicereflector.kube.lists import encode_list
 from servicereflector.kube.objects import Record
 from servicereflector.kube.resources import SERVICES, Resource
@@ -511,6 +512,58 @@ def test_a_stream_of_bad_lines_does_not_fill_the_log(world: World) -> None:
         assert len([e for e in logs if e["log_level"] is LogLevel.warn]) == MOST_WARNINGS + 1
     assert world.informer.stats.bad_objects == 1001
     world.stop()
+
+
+class SlowRoom(Room):
+    """Takes more than a turn of the reactor to admit a list."""
+
+    clock: Clock
+
+    def replace(self, *of_a_list: Any) -> Any:
+        self.clock.rightNow += 2 * BUDGET
+        return super().replace(*of_a_list)
+
+
+@pytest.fixture
+def slow() -> World:
+    """A whole list has come, and is admitted in this turn."""
+    room = SlowRoom()
+    world = World(room=room)
+    room.clock = world.clock
+    world.informer.startService()
+    world.api.last.lists(small_record("shop/x", 3, {}))
+    assert room.used > 0
+    assert not world.store.synced
+    return world
+
+
+def test_what_took_a_turn_to_admit_is_taken_over_in_another(slow: World) -> None:
+    """And watched from then on."""
+    slow.clock.advance(0)
+    assert slow.keys == ["shop/x"]
+    assert slow.api.made == "list watch"
+    slow.stop()
+
+
+def test_an_informer_that_is_stopped_in_between_takes_nothing_over(slow: World) -> None:
+    """Nor does it ask for more."""
+    slow.stop()
+    slow.clock.advance(0)
+    assert not slow.store.synced
+    assert slow.api.made == "list"
+
+
+def test_a_list_that_is_asked_for_in_between_is_taken_over_in_its_place(slow: World) -> None:
+    """One watch begins, from the later version."""
+    slow.informer.relist()
+    slow.clock.advance(0)
+    assert slow.api.made == "list list"
+    slow.api.last.lists(small_record("shop/y", 8, {}), version=9)
+    slow.clock.advance(0)
+    assert slow.keys == ["shop/y"]
+    assert slow.api.made == "list list watch"
+    assert slow.api.last.arguments["resource_version"] == "9"
+    slow.stop()
 
 
 def test_the_pages_of_a_list_are_bounded_together() -> None:

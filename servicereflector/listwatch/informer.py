@@ -172,7 +172,10 @@ class Informer(Service):
         )
         return await self._decoded(body)
 
-    def _carry_out(self, effects: list[Effect]) -> None:
+    def _carry_out(self, effects: list[Effect], *admitted: Sequence[Record]) -> None:
+        """
+        :param admitted: what there is room for of a list that is to be taken over.
+        """
         for effect in effects:
             match effect:
                 case List() | Look() | Watch():
@@ -180,7 +183,8 @@ class Informer(Service):
                 case Replace(records, version, newest):
                     if newest:
                         self._restored(version, newest)
-                    self.store.replace(self._admitted(records), version)
+                    (taken,) = admitted
+                    self.store.replace(taken, version)
                     self._recovered(f"listed {len(records)} objects")
                 case Apply(event):
                     if isinstance(event, Bookmark):
@@ -275,13 +279,19 @@ class Informer(Service):
         self._listed += len(body)
         if self._listed > most:
             raise EndlessList(f"the pages of the list are larger than {most} bytes")
-        page = await self._read(body)
+        page = await self._decoded(body)
         for error in page.bad:
             self._bad(error, listed=True)
-        self._carry_out(self._machine.page(effect.request, page, self._reactor.seconds()))
+        effects = self._machine.page(effect.request, page, self._reactor.seconds())
+        lists = (self._admitted(one.records) for one in effects if isinstance(one, Replace))
+        # To admit 20,000 objects and to take them over fills a turn of the reactor each.
+        admitted = await cooperation_of(self._reactor).all_of(lists)
+        self._asking = None
+        self._carry_out(effects, *admitted)
 
     async def _look(self, effect: Look) -> None:
-        page = await self._read(await self._page(1))
+        page = await self._decoded(await self._page(1))
+        self._asking = None
         self._carry_out(self._machine.looked(effect.request, page.version, self._reactor.seconds()))
 
     async def _page(self, limit: int, continue_token: str = "") -> bytes:
@@ -290,11 +300,6 @@ class Informer(Service):
         )
         self._heard()
         return body
-
-    async def _read(self, body: bytes) -> ListPage:
-        page = await self._decoded(body)
-        self._asking = None
-        return page
 
     async def _decoded(self, body: bytes) -> ListPage:
         # Neither a page nor pages that arrive together are read in one turn of the reactor.

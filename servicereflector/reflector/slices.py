@@ -19,12 +19,15 @@ class SliceIndex:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._service: dict[str, str] = {}  # by the slice's key
-        self._slices: dict[str, set[str]] = {}
+        # Nearly every Service has one, and a set would take 200 bytes for it.
+        self._slices: dict[str, str | set[str]] = {}
         self.changed([record.key for record in store])
 
     def of(self, service: str) -> tuple[Record, ...]:
         """The Service's slices, in the order of their names."""
-        found = (self._store.get(key) for key in sorted(self._slices.get(service, ())))
+        known = self._slices.get(service, ())
+        keys = (known,) if isinstance(known, str) else sorted(known)
+        found = (self._store.get(key) for key in keys)
         return tuple(record for record in found if record is not None)
 
     def changed(self, keys: Iterable[str]) -> set[str]:
@@ -32,20 +35,34 @@ class SliceIndex:
         affected = set()
         for key in keys:
             record = self._store.get(key)
-            before = self._service.pop(key, "")
+            before = self._service.get(key, "")
             after = service_key(record) if record is not None else ""
+            affected.add(before)
+            affected.add(after)
+            if before == after:
+                continue
             if before:
-                affected.add(before)
-            if before and before != after:
-                of_service = self._slices[before]
-                of_service.discard(key)
-                if not of_service:
-                    del self._slices[before]
+                self._remove(before, key)
             if after:
-                affected.add(after)
-                self._service[key] = after
-                self._slices.setdefault(after, set()).add(key)
+                self._add(after, key)
+        affected.discard("")
         return affected
+
+    def _add(self, service: str, key: str) -> None:
+        self._service[key] = service
+        others = self._slices.setdefault(service, key)
+        if isinstance(others, set):
+            others.add(key)
+        elif others != key:
+            self._slices[service] = {others, key}
+
+    def _remove(self, service: str, key: str) -> None:
+        del self._service[key]
+        of_service = self._slices[service]
+        if isinstance(of_service, set):
+            of_service.discard(key)
+        if of_service == key or not of_service:
+            del self._slices[service]
 
 
 class Slices:
