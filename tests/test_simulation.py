@@ -149,6 +149,17 @@ PAST = {
             ("wait", 5, 0, 0, 0),
         ),
     ),
+    "where a first list is still expected things are not quiet": _least(
+        sources=((), (), (0, 1)),
+        there=((1, 0),),
+        acts=(
+            ("silence", 0, 0, 0, 2),
+            ("put", 0, 0, 0, 0),
+            ("put", 0, 0, 0, 0),
+            ("put", 0, 1, 0, 0),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
 }
 
 

@@ -253,6 +253,8 @@ def _plans(node: Node) -> Iterator[str]:
     if features is None:
         yield f"{node.name}: the host is not known"
         return
+    if controller.fleet.awaiting():
+        yield f"{node.name}: what is mirrored may still go to a source that comes before"
     for key in controller.all_keys():
         actions = controller.plan(key, features).actions
         if actions:
