@@ -180,6 +180,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
         access,
         program.read_api.reads if program.read_api is not None else None,
         connections,
+        lambda: {name: one.quotas_used() for name, one in program.followers.items()},
     )
     health = HealthApi([Check("program", program.problem)], make_registry(collector))
     limits = ChannelLimits(connections=HEALTH_CONNECTIONS)

@@ -32,6 +32,9 @@ from twisted.web.http import Request
 from twisted.web.resource import IResource
 
 from servicereflector.election.service import Candidacy, LeaderElection
+from servicereflector.emitter.bounds import ReadLimits, Reads
+from servicereflector.emitter.clients import Bound
+from servicereflector.emitter.refusals import Refusals
 from servicereflector.emitter.streams import StreamStats
 from servicereflector.kube.resources import ENDPOINTS, NAMESPACES, SERVICES
 from servicereflector.kube.strangers import Rejected
@@ -44,6 +47,7 @@ from servicereflector.ops.sockets import CLOSE_TIMEOUT, BindError, SocketService
 from servicereflector.ops.turns import BUCKETS, QUIET, REMEMBERED, Turns, measure
 from servicereflector.reflector.comparison import Comparison
 from servicereflector.reflector.controller import Controller
+from servicereflector.reflector.delays import BOUNDS
 from servicereflector.reflector.host import Host
 from servicereflector.reflector.slices import Slices
 from servicereflector.reflector.sources import Source
@@ -397,6 +401,52 @@ def test_the_comparison_tells_what_it_did(parts: Parts) -> None:
     assert parts.values("comparison_longest_slice_seconds") == {(): 0.02}
 
 
+def test_delays_are_histograms_by_source(parts: Parts) -> None:
+    """Each bucket with those before it."""
+    for seconds in (0.002, 0.002, 700.0):
+        parts.controller.delays.observe("east", seconds, 5.0)
+    parts.controller.delays.observe_programming("east", -3.0)
+    buckets = parts.values("propagation_seconds_bucket")
+    assert {k: v for k, v in buckets.items() if v} == {
+        **{(str(bound), "east"): 2 for bound in BOUNDS if bound > 0.002},
+        ("+Inf", "east"): 3,
+    }
+    assert parts.values("propagation_seconds_sum") == {("east",): 700.004}
+    assert parts.values("network_programming_seconds_count") == {("east",): 1}
+    assert parts.values("early_changes_total") == {("east",): 1}
+
+
+def test_what_waits_is_told_with_its_age(parts: Parts) -> None:
+    """Of each source, also where nothing does."""
+    arrivals = parts.controller._feed.arrivals
+    arrivals.note("east", "shop/a", 900.0, endpoints=True)
+    arrivals.note("east", "shop/b", 990.0, endpoints=True)
+    assert parts.values("waiting_changes") == {("east",): 2, ("north",): 0}
+    assert parts.values("oldest_waiting_change_seconds") == {("east",): 100, ("north",): 0}
+
+
+def test_how_close_to_a_limit_is_told_where_there_is_one(parts: Parts) -> None:
+    """Of the Emitter's clients together, and of each source."""
+    reads = Reads(parts.clock, ReadLimits(watches=Bound(4)), Refusals(parts.clock.seconds))
+    reads.watches.take("a")
+    collector = ProgramCollector(
+        parts.clock,
+        [],
+        parts.streams,
+        parts.controller,
+        reads=reads,
+        quotas=lambda: {"east": {"bytes": 0.5, "services": 0.25}},
+    )
+    told = {family.name: family.samples for family in collector.collect()}
+    assert [(s.labels, s.value) for s in told["service_reflector_emitter_limit_used_ratio"]] == [
+        ({"limit": "watches"}, 0.25)
+    ]
+    assert [(s.labels, s.value) for s in told["service_reflector_source_quota_used_ratio"]] == [
+        ({"source": "east", "quota": "bytes"}, 0.5),
+        ({"source": "east", "quota": "services"}, 0.25),
+    ]
+
+
 def test_a_role_that_is_off_has_no_metrics(parts: Parts) -> None:
     """Rather than zeros."""
     names = [family.name for family in ProgramCollector(parts.clock, [], None, None).collect()]
@@ -419,7 +469,7 @@ def test_metrics_are_named_as_prometheus_wants_it(parts: Parts) -> None:
                 r"_(ms|millis|milliseconds|minutes|kb|mb|count|sum)(_|$)", sample.name
             )
             assert sample.labels.keys() <= {
-                *("source", "resource", "state", "operation", "version", "kind")
+                *("source", "resource", "state", "operation", "version", "kind", "quota", "limit")
             }
 
 

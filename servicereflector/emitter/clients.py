@@ -62,6 +62,11 @@ class Places:
     def full(self) -> bool:
         return 0 < self._bound.all <= self.count
 
+    @property
+    def used(self) -> float | None:
+        """Which part of all places is taken, None where there is any number."""
+        return self.count / self._bound.all if self._bound.all else None
+
     def check(self, client: str) -> None:
         """
         :raises Full: there is no place for the client.

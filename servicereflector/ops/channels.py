@@ -58,6 +58,11 @@ class Connections:
     def __len__(self) -> int:
         return len(self._clients)
 
+    @property
+    def used(self) -> float | None:
+        """Which part of the connections that there may be is open, None for any number."""
+        return self._places.used
+
     def opened(self, channel: Channel, host: str) -> bool:
         """Whether there is room for it, made by the one that has been idle for longest if need be.
 

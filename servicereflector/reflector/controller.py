@@ -26,11 +26,12 @@ from ..mirror.states import SourceState, State, Status
 from .feed import Feed
 from .fleet import Fleet
 from .host import Host
-from .outcomes import Outcomes
+from .outcomes import Delay, Outcomes
 from .queue import WorkQueue
 from .refusals import Course, Refusals
 from .sources import Source
 from .statuses import Notice, NoticeListener
+from .triggers import last_change
 
 #: Writes in flight at a time.
 WORKERS = 16
@@ -53,6 +54,7 @@ class Controller(Service):
     :ivar stats: what was done.
     :ivar statuses: what has become of each name.
     :ivar journal: what was done to each name lately.
+    :ivar delays: how long changes took from a source to the host.
     :ivar may_write: whether it carries its plans out; where it may not, it makes them all the
         same, and tells what becomes of each name.
     :param sources: in configured order, which decides between those that start together.
@@ -80,6 +82,7 @@ class Controller(Service):
         self.stats = self._outcomes.stats
         self.statuses = self._outcomes.statuses
         self.journal = self._outcomes.journal
+        self.delays = self._outcomes.delays
         self.queue = WorkQueue(workers)
         self.may_write = may_write
         self._reactor = reactor
@@ -225,6 +228,13 @@ class Controller(Service):
         """Every name of the host that a source wants or that has a mirror, some more than once."""
         return self._feed.keys()
 
+    def waiting(self, source: str) -> tuple[int, float]:
+        """How many names wait for what the source has told of them, and for how many seconds the
+        first of them."""
+        oldest = self._feed.arrivals.oldest(source)
+        age = 0.0 if oldest is None else self._reactor.seconds() - oldest
+        return self._feed.arrivals.count(source), age
+
     def all_keys(self) -> list[str]:
         """The same, in order, each once."""
         return sorted(set(self.each_key()))
@@ -329,7 +339,7 @@ class Controller(Service):
         self._early = self._early or self.fleet.awaiting()
         plan = self._plan(key, states, features)
         if not self.may_write():
-            self._feed.arrived.pop(key, None)
+            self._feed.arrivals.take(key)
             self._outcomes.foreseen(key, plan)
             return
         self.stats.attempts += 1
@@ -352,9 +362,20 @@ class Controller(Service):
             self._outcomes.wrote(key, action)
         self._refusals.done(key)
         self.queue.forget(key)
-        arrived = self._feed.arrived.pop(key, None)
-        delay = None if arrived is None else self._reactor.seconds() - arrived
-        self._outcomes.carried_out(key, plan, delay)
+        self._outcomes.carried_out(key, plan, self._delay(key, plan, states))
+
+    def _delay(self, key: str, plan: Plan, states: Sequence[SourceState]) -> Delay | None:
+        """How long what was carried out took, where a source had told of a change."""
+        arrival = self._feed.arrivals.take(key)
+        if arrival is None or not plan.actions:
+            return None
+        now = self._reactor.seconds()
+        owner = next((state for state in states if state.name == plan.owner), None)
+        changed = None
+        if owner is not None and arrival.endpoints:
+            endpoints = (owner.endpoints,) if owner.endpoints is not None else ()
+            changed = last_change((*endpoints, *owner.slices))
+        return Delay(plan.owner, now, now - arrival.at, changed)
 
     def _refused(self, key: str, action: Action, error: ApiError, planned: Features) -> None:
         """

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ..store.versioned import Listener, Store
+from .arrivals import Arrivals
 from .fleet import Fleet
 from .host import Host
 from .queue import WorkQueue
@@ -22,7 +23,7 @@ from .sources import Source
 
 class Feed:
     """
-    :ivar arrived: when a source first told of a change of a key that is not carried out yet.
+    :ivar arrivals: the changes that events told of and that are not carried out yet.
     :param fed: called when there are keys.
     """
 
@@ -34,7 +35,7 @@ class Feed:
         fleet: Fleet,
         fed: Callable[[], None],
     ) -> None:
-        self.arrived: dict[str, float] = {}
+        self.arrivals = Arrivals()
         self._clock = clock
         self._queue = queue
         self._host = host
@@ -79,6 +80,7 @@ class Feed:
     def unfollow(self, source: Source) -> None:
         for unsubscribe in self._followed.pop(source, ()):
             unsubscribe()
+        self.arrivals.forget(source.name)
         for store in (source.services, source.endpoints, source.slices):
             self._epochs.pop(store, None)
 
@@ -169,7 +171,7 @@ class Feed:
             here = [source.host_key(key) for key in keys]
             now = self._clock.seconds()
             for key in here:
-                self.arrived.setdefault(key, now)
+                self.arrivals.note(source.name, key, now, endpoints=store is not source.services)
             self._queue.add(here, source.name, fresh=True)
             self._fed()
 

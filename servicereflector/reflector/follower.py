@@ -153,6 +153,15 @@ class SourceFollower(MultiService):
         """One for each resource that is followed."""
         return tuple(self._informers)
 
+    def quotas_used(self) -> dict[str, float]:
+        """Which part of each quota there is, without those that are no limit."""
+        quotas = self._room.quotas
+        used = {"bytes": (self._room.used, quotas.size)}
+        for informer in self._informers:
+            resource = informer.store.resource
+            used[resource.plural] = (len(informer.store), quotas.most(resource))
+        return {name: count / most for name, (count, most) in used.items() if most}
+
     def _follow(self, store: Store, troubled: Callable[[Exception], None]) -> Informer:
         informer = self._make_informer(
             self,

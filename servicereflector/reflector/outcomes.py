@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..mirror.plan import Action, Plan, describe
 from ..mirror.states import State, Status
+from .delays import Delays
 from .journal import Journal
 from .statuses import Notice, NoticeListener, Statuses
 
@@ -24,6 +25,22 @@ class Stats:
     writes: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Of a change that a source told of, until it was written.
+
+    :ivar source: whose mirror it is, ``""`` where it is nobody's any more.
+    :ivar written: when, by the reactor's clock.
+    :ivar seconds: since it arrived.
+    :ivar changed: when Pods had changed, in seconds since 1970; None where that is not told.
+    """
+
+    source: str
+    written: float
+    seconds: float
+    changed: float | None = None
+
+
 class Outcomes:
     """
     :param told: what people should hear of.
@@ -34,8 +51,10 @@ class Outcomes:
         self.stats = Stats()
         self.statuses = Statuses(told)
         self.journal = Journal()
+        self.delays = Delays()
         self._told = told
         self._epoch = epoch
+        self._began = epoch()
 
     def wrote(self, key: str, action: Action) -> None:
         """The host took this."""
@@ -43,18 +62,26 @@ class Outcomes:
         self.stats.writes[what] = self.stats.writes.get(what, 0) + 1
         self.journal.note(key, self._epoch(), describe(action))
 
-    def carried_out(self, key: str, plan: Plan, delay: float | None) -> None:
+    def carried_out(self, key: str, plan: Plan, delay: Delay | None) -> None:
         """The host took all of it.
 
-        :param delay: seconds since a source told of the change that led to it, if one did.
+        :param delay: where a source had told of a change that led to writes.
         """
-        if delay is not None and plan.actions:
-            self.journal.delayed(key, delay)
+        if delay is not None:
+            self._delayed(key, delay)
         if plan.former:
             message = f"taken over from source {plan.former!r} by {plan.owner!r}"
             self.journal.note(key, self._epoch(), message)
             self._told(Notice(key, plan.owner, "TakenOver", message))
         self._note(key, plan.statuses)
+
+    def _delayed(self, key: str, delay: Delay) -> None:
+        self.journal.delayed(key, delay.seconds)
+        if delay.source:
+            self.delays.observe(delay.source, delay.seconds, delay.written)
+        # As kube-proxy has it: what changed before it began says nothing of how fast it is.
+        if delay.changed is not None and delay.changed > self._began:
+            self.delays.observe_programming(delay.source, self._epoch() - delay.changed)
 
     def foreseen(self, key: str, plan: Plan) -> None:
         """Another process is to carry it out; until then, what has become of the name stays."""
