@@ -40,7 +40,7 @@ class DemoOptions(FlagOptions):
 class PlanOptions(FlagOptions):
     """The flags of ``service-reflector plan``: the program's, and two of its own."""
 
-    own = (
+    own: ClassVar[tuple[Flag, ...]] = (
         Flag(
             "timeout",
             "30s",
@@ -49,7 +49,7 @@ class PlanOptions(FlagOptions):
         ),
         Flag("output", "text", "text or json; also -o.", one_of(("text", "json"))),
     )
-    flags = (*own, *FLAGS)
+    flags: ClassVar[tuple[Flag, ...]] = (*own, *FLAGS)
     aliases = ALIASES
     shorts = SHORTS
 
@@ -68,6 +68,36 @@ class PlanOptions(FlagOptions):
         self.parent.update({n: text for n, text in self.given.items() if n not in own})
 
 
+class CheckOptions(PlanOptions):
+    """The flags of ``service-reflector check``: the program's, and three of its own."""
+
+    own: ClassVar[tuple[Flag, ...]] = (
+        Flag(
+            "timeout",
+            "10s",
+            "How long to wait for each answer, and for the host's and the sources' lists.",
+            duration,
+        ),
+        Flag(
+            "probe",
+            "true",
+            "Try to connect to a few endpoints of each source.",
+            boolean,
+            boolean=True,
+        ),
+        Flag("output", "text", "text or json; also -o.", one_of(("text", "json"))),
+    )
+    flags: ClassVar[tuple[Flag, ...]] = (*own, *FLAGS)
+
+    def getSynopsis(self) -> str:
+        return (
+            "Usage: service-reflector check [flags]\n\n"
+            "Asks the host and the sources whether the program could do its work with these\n"
+            "flags, tells what is in the way and what helps, and writes nothing. The exit status\n"
+            "is 0 where nothing fails, and 2 where something does."
+        )
+
+
 class ReflectorOptions(FlagOptions):
     """The flags of the program."""
 
@@ -76,13 +106,14 @@ class ReflectorOptions(FlagOptions):
     subCommands: ClassVar[list[list[Any]]] = [
         ["demo", None, DemoOptions, "Two clusters in memory that mirror each other."],
         ["plan", None, PlanOptions, "What the program would do."],
+        ["check", None, CheckOptions, "Whether the program could do it."],
         *COMMANDS,
     ]
 
     def getSynopsis(self) -> str:
         return (
             "Usage: service-reflector [flags]\n"
-            "       service-reflector plan [flags]\n"
+            "       service-reflector check|plan [flags]\n"
             "       service-reflector status|explain|release|forget [flags]\n"
             "       service-reflector demo [--once]\n\n"
             "Mirrors selected Services from other clusters into this one."
@@ -92,7 +123,7 @@ class ReflectorOptions(FlagOptions):
         super().postOptions()
         if self["version"]:
             print_version()
-        if self.subCommand not in (None, "plan"):
+        if self.subCommand not in (None, "plan", "check"):
             return
         if bool(self["emitter.tls-cert-file"]) != bool(self["emitter.tls-private-key-file"]):
             raise usage.UsageError(

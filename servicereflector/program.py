@@ -219,6 +219,11 @@ class Program(MultiService):
         return "" if self.version.current is not None else "the host's version is not known"
 
     @property
+    def sources(self) -> tuple[SourceClient, ...]:
+        """Those that are followed, in configured order."""
+        return tuple(self._followers)
+
+    @property
     def followers(self) -> dict[str, SourceFollower]:
         """Who follows each source, by its name, in configured order."""
         return {f.settings.name: f for f in self._followers.values()}

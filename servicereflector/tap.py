@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from twisted.internet.posixbase import PosixReactorBase as Reactor
 
     from .administration import Administration
+    from .checking.asking import Checker
     from .client.config import HostLocation
     from .client.http import KubeClient
     from .election.service import Candidacy
@@ -80,7 +81,7 @@ class Options(ReflectorOptions):
         # twistd asks for its observer by name, after the options are read.
         twistd["logger"] = "servicereflector.tap.log_observer"
         _log_flags[:] = [self["log-level"], self["log-format"]]
-        if self.subCommand == "plan":
+        if self.subCommand in ("plan", "check"):
             # What went wrong is told at the end.
             told = "log-level" in {**self.given, **self.subOptions.given}
             _log_flags[:] = [self["log-level"] if told else "error", "text"]
@@ -117,7 +118,7 @@ def makeService(options: Options) -> IService:
             from .demo.service import make_demo
 
             return make_demo(options.subOptions, reactor)
-        if options.subCommand not in (None, "plan"):
+        if options.subCommand not in (None, "plan", "check"):
             from .commands import run
 
             sys.exit(run(options.subOptions, sys.stdout, sys.stderr))
@@ -155,6 +156,9 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
 
     if options.subCommand == "plan":
         _planner(options, reactor, program, sourcing).setServiceParent(service)
+        return service
+    if options.subCommand == "check":
+        _checker(options, reactor, program, sourcing, host).setServiceParent(service)
         return service
     certificates = None if program.read_api is None else emitter_certificates(options, reactor)
     if certificates is not None:
@@ -231,7 +235,7 @@ def _program(options: ReflectorOptions, reactor: Reactor) -> tuple[Program, Sour
     limits = client_limits(options)
     location = _host(options)
     host = KubeClient(reactor, Credentials(location.load, clock=reactor), limits=limits)
-    planning = options.subCommand == "plan"
+    planning = options.subCommand in ("plan", "check")
     roles = Roles(
         namespace=options["namespace"],
         emitted=options["emitter.selector"] if options["emitter"] and not planning else None,
@@ -261,14 +265,51 @@ def _source_directory(
     return SourceDirectory(reactor, directory, sourcing.files_changed)
 
 
+def _end_with(reactor: Reactor) -> Callable[[int], None]:
+    def ended(status: int) -> None:
+        globals()["exit_status"] = status
+        reactor.callLater(0, reactor.stop)
+
+    return ended
+
+
+def _checker(
+    options: ReflectorOptions,
+    reactor: Reactor,
+    program: Program,
+    sourcing: Sourcing,
+    host: KubeClient,
+) -> Checker:
+    from .checking.asking import Checker
+    from .checking.permissions import needs
+
+    def sources() -> dict[str, KubeClient] | None:
+        if not sourcing.complete:
+            return None
+        return {one.settings.name: cast("KubeClient", one.client) for one in program.sources}
+
+    own = options.subOptions
+    return Checker(
+        reactor,
+        program,
+        host,
+        sources,
+        needs(options, _host(options).namespace()),
+        problems=lambda: sourcing.problems,
+        epoch=time.time,
+        namespace=options["namespace"],
+        timeout=own["timeout"],
+        probe=own["probe"],
+        as_json=own["output"] == "json",
+        out=sys.stdout,
+        ended=_end_with(reactor),
+    )
+
+
 def _planner(
     options: ReflectorOptions, reactor: Reactor, program: Program, sourcing: Sourcing
 ) -> Planner:
     from .planning import Planner
-
-    def ended(status: int) -> None:
-        globals()["exit_status"] = status
-        reactor.callLater(0, reactor.stop)
 
     return Planner(
         reactor,
@@ -278,7 +319,7 @@ def _planner(
         as_json=options.subOptions["output"] == "json",
         out=sys.stdout,
         err=sys.stderr,
-        ended=ended,
+        ended=_end_with(reactor),
     )
 
 
