@@ -17,7 +17,7 @@ from twisted.internet.protocol import Factory, Protocol
 
 from servicereflector.checking import permissions, servers
 from servicereflector.checking.asking import reach
-from servicereflector.checking.findings import Code, Finding, Result, count_of, in_lines
+from servicereflector.checking.findings import Finding, Found, Result, count_of, in_lines
 from servicereflector.checking.mirrors import (
     MOST,
     judge_names,
@@ -112,11 +112,11 @@ def test_what_is_missing_is_told_by_the_manifest_that_grants_it() -> None:
     three = Need("watch", "", "services", manifest="a")
     found = list(permissions.judge({one: False, two: False, three: False}))
     assert [(f.code, f.message) for f in found] == [
-        (Code.NOT_PERMITTED, "may not, in all namespaces: list services, watch services"),
-        (Code.NOT_PERMITTED, "may not, in all namespaces: list pods"),
+        (Found.NOT_PERMITTED, "may not, in all namespaces: list services, watch services"),
+        (Found.NOT_PERMITTED, "may not, in all namespaces: list pods"),
     ]
     (fine,) = permissions.judge({one: True, two: True})
-    assert fine.code is Code.PERMITTED
+    assert fine.code is Found.PERMITTED
 
 
 # Servers
@@ -125,19 +125,21 @@ def test_what_is_missing_is_told_by_the_manifest_that_grants_it() -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (TransportError("refused"), Code.UNREACHABLE),
-        (RequestTimedOut("no answer"), Code.UNREACHABLE),
-        (TlsFailed("unknown authority"), Code.TLS_FAILED),
-        (ConfigError("no such file"), Code.BAD_CREDENTIALS),
-        (ApiError(401, "who?"), Code.UNAUTHORIZED),
-        (ApiError(403, "no"), Code.FORBIDDEN),
-        (ApiError(404, "no"), Code.NOT_AN_API),
-        (BadAnswer("a page"), Code.NOT_AN_API),
-        (BadObject("a page"), Code.NOT_AN_API),
+        (TransportError("refused"), Found.UNREACHABLE),
+        (RequestTimedOut("no answer"), Found.UNREACHABLE),
+        (TlsFailed("unknown authority"), Found.TLS_FAILED),
+        (ConfigError("no such file"), Found.CREDENTIALS_UNUSABLE),
+        (ApiError(401, "who?"), Found.UNAUTHORIZED),
+        (ApiError(403, "no"), Found.FORBIDDEN),
+        (ApiError(404, "no"), Found.BAD_ANSWER),
+        (BadAnswer("a page"), Found.BAD_ANSWER),
+        (BadObject("a page"), Found.BAD_ANSWER),
     ],
 )
 @pytest.mark.parametrize("subject", ["host", "east"])
-def test_each_error_has_its_code_and_what_helps(subject: str, error: Exception, code: Code) -> None:
+def test_each_error_has_its_code_and_what_helps(
+    subject: str, error: Exception, code: Found
+) -> None:
     """Of the host and of a source."""
     found = servers.judge_error(subject, error)
     assert (found.subject, found.result, found.code) == (subject, Result.FAIL, code)
@@ -152,24 +154,24 @@ def test_a_clock_is_judged_by_no_more_than_is_known(
     """Whole seconds, told at some moment between the question and the answer."""
     told = float(int(asked + there + ahead))
     found = servers.judge_clock("east", told, asked, asked + there + back)
-    if found.code is Code.CLOCK_SKEW:
+    if found.code is Found.CLOCK_SKEW:
         assert abs(ahead) > servers.SKEW
         assert ("ahead of" in found.message) is (ahead > 0)
     else:
-        assert found.code is Code.IN_TIME
+        assert found.code is Found.IN_TIME
         assert abs(ahead) <= servers.SKEW + there + back + 1
 
 
 def test_a_server_without_a_clock_is_a_warning() -> None:
     """Nothing can be said."""
-    assert servers.judge_clock("east", None, 0, 1).code is Code.NO_CLOCK
+    assert servers.judge_clock("east", None, 0, 1).code is Found.NO_CLOCK
 
 
 def test_what_follows_from_missing_slices_is_told() -> None:
     """Of the host it is another thing than of a source."""
     assert "mirrors will have Endpoints only" in servers.judge_slices("host", False).message
     assert "are read in their place" in servers.judge_slices("east", False).message
-    assert servers.judge_slices("east", True).code is Code.SERVES_SLICES
+    assert servers.judge_slices("east", True).code is Found.SERVES_SLICES
 
 
 # Mirrors
@@ -184,7 +186,7 @@ def test_names_that_are_taken_or_shared_are_told() -> None:
     plans = {"shop/a": plan(east=Status(State.MIRRORED), west=Status(State.STANDBY, "no"))}
     plans |= {f"shop/n{n:02}": plan(east=Status(State.CONFLICT, "taken")) for n in range(MOST + 5)}
     taken, shared = judge_names(plans)
-    assert (taken.code, shared.code) == (Code.NAME_TAKEN, Code.NAME_SHARED)
+    assert (taken.code, shared.code) == (Found.NAME_TAKEN, Found.NAME_SHARED)
     assert taken.message.startswith(f"{MOST + 5} Services cannot be mirrored: shop/n00 of east: ")
     assert taken.message.endswith("; and 5 more")
     assert "shop/a of west (mirrored of east)" in shared.message
@@ -193,7 +195,7 @@ def test_names_that_are_taken_or_shared_are_told() -> None:
 def test_where_each_name_is_wanted_once_all_is_well() -> None:
     """And the names are counted."""
     (found,) = judge_names({"shop/a": plan(east=Status(State.MIRRORED))})
-    assert (found.result, found.code) == (Result.OK, Code.NO_CONFLICTS)
+    assert (found.result, found.code) == (Result.OK, Found.NO_CONFLICTS)
 
 
 def test_what_a_source_may_not_have_mirrored_is_told() -> None:
@@ -204,7 +206,7 @@ def test_what_a_source_may_not_have_mirrored_is_told() -> None:
         "shop/c": plan(east=Status(State.MIRRORED)),
     }
     (found,) = judge_refused("east", plans)
-    assert (found.subject, found.code) == ("east", Code.ADDRESSES_REFUSED)
+    assert (found.subject, found.code) == ("east", Found.ADDRESS_REFUSED)
     assert "shop/a: 10.0.0.1 is the host's; shop/b: port 22" in found.message
     assert list(judge_refused("west", plans)) == []
 
@@ -224,21 +226,21 @@ def test_an_address_of_two_clusters_is_told(clusters: dict[str, dict[str, str]])
         if clusters[one].keys() & clusters[other].keys()
     ]
     if not pairs:
-        assert [f.code for f in found] == [Code.ADDRESSES_APART]
+        assert [f.code for f in found] == [Found.ADDRESSES_APART]
         return
     assert [(f.code, f.subject) for f in found] == [
-        (Code.ADDRESSES_OVERLAP, other) for _, other in pairs
+        (Found.ADDRESSES_OVERLAP, other) for _, other in pairs
     ]
 
 
 def test_endpoints_that_cannot_be_reached_are_told() -> None:
     """With the reason of each; nothing where nothing was tried."""
     (found,) = judge_reached("east", {"10.0.0.1:80": "", "10.0.0.2:80": "no route"})
-    assert (found.result, found.code) == (Result.WARN, Code.PODS_NOT_REACHED)
+    assert (found.result, found.code) == (Result.WARN, Found.PODS_NOT_REACHED)
     assert "1 of 2" in found.message
     assert "10.0.0.2:80: no route" in found.message
     (fine,) = judge_reached("east", {"10.0.0.1:80": ""})
-    assert fine.code is Code.PODS_REACHED
+    assert fine.code is Found.PODS_REACHED
     assert list(judge_reached("east", {})) == []
 
 
@@ -269,7 +271,7 @@ async def test_a_few_endpoints_are_tried() -> None:
 @given(st.text(), st.text())
 def test_a_finding_is_one_printable_line(message: str, remedy: str) -> None:
     """Whatever a server said; and the last line counts."""
-    finding = Finding("east", Result.WARN, Code.CLOCK_SKEW, message, remedy)
+    finding = Finding("east", Result.WARN, Found.CLOCK_SKEW, message, remedy)
     line, last = in_lines([finding])
     assert line.isprintable()
     assert line.startswith("warn  east: ")
@@ -289,4 +291,4 @@ def test_every_code_is_documented() -> None:
     """And no other."""
     rows = re.findall(r"^\| (`.*?`) \|", DOCUMENT.read_text(), re.M)
     documented = [code for row in rows for code in re.findall(r"`(\w+)`", row)]
-    assert sorted(documented) == sorted(code.value for code in Code)
+    assert sorted(documented) == sorted(code.value for code in Found)

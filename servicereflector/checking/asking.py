@@ -22,7 +22,7 @@ from ..kube.resources import ENDPOINTS, ENDPOINTSLICES, SERVICES, Resource
 from ..kube.status import ApiError
 from ..kube.subsets import flatten
 from ..program import Program
-from .findings import Code, Finding, as_json, count_of, fail, has_failed, in_lines, ok
+from .findings import Finding, Found, as_json, count_of, fail, has_failed, in_lines, ok
 from .mirrors import (
     addresses_of,
     judge_names,
@@ -126,21 +126,23 @@ class Checker(Service):
         told = await _together(asked)
         findings = [finding for one in told for finding in one]
         findings += [
-            fail("host", Code.BAD_FILE, problem, "mend the file; the others are used")
+            fail("host", Found.SOURCE_FILE_UNUSABLE, problem, "mend the file; the others are used")
             for problem in self._problems()
         ]
         if self._program.controller is not None:
             findings += await self._compare(until)
             if not sources and not self._problems():
                 findings.append(
-                    fail("host", Code.NO_SOURCES, "no source is named", "say --source-api NAME=URL")
+                    fail(
+                        "host", Found.NO_SOURCES, "no source is named", "say --source-api NAME=URL"
+                    )
                 )
         self._print(findings)
         self._ended(FAILED if has_failed(findings) else PASSED)
 
     async def _ask_host(self) -> list[Finding]:
         found = await self._ask_server("host", self._host)
-        if not found or found[0].code is not Code.REACHABLE:
+        if not found or found[0].code is not Found.REACHABLE:
             return found
         try:
             answers = {need: await self._is_allowed(need) for need in self._needed}
@@ -151,7 +153,7 @@ class Checker(Service):
     async def _ask_source(self, name: str, client: Client) -> list[Finding]:
         found = await self._ask_server(name, client)
         for resource in (SERVICES, ENDPOINTS):
-            if found[0].code is not Code.REACHABLE:
+            if found[0].code is not Found.REACHABLE:
                 break
             try:
                 body = await client.list(resource, namespace=self._namespace, limit=1)
@@ -172,7 +174,7 @@ class Checker(Service):
         except (orjson.JSONDecodeError, AttributeError):
             return [judge_error(name, BadObject("/version is answered with something else"))]
         return [
-            ok(name, Code.REACHABLE, f"reachable, {version}"),
+            ok(name, Found.REACHABLE, f"reachable, {version}"),
             judge_clock(name, time, asked, answered),
             judge_slices(name, await self._serves_slices(client)),
         ]
@@ -206,7 +208,7 @@ class Checker(Service):
         for source in fleet.sources:
             if source.synced:
                 told = f"{count_of(len(source.services), 'Service')} listed"
-                found.append(ok(source.name, Code.LISTED, told))
+                found.append(ok(source.name, Found.LISTED, told))
             else:
                 found.append(self._not_listed(source.name))
         features = controller.features()
@@ -236,7 +238,7 @@ class Checker(Service):
     def _not_listed(self, subject: str) -> Finding:
         told = f"its Services were not listed within {self._timeout:g} s"
         remedy = "mend what is said of it above, or say --timeout"
-        return fail(subject, Code.NOT_LISTED, told, remedy)
+        return fail(subject, Found.NOT_LISTED, told, remedy)
 
     async def _pause(self) -> None:
         await deferLater(self._reactor, _INTERVAL)

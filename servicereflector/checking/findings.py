@@ -16,16 +16,16 @@ class Result(str, Enum):
     FAIL = "fail"
 
 
-class Code(str, Enum):
+class Found(str, Enum):
     """Why, in one word that stays; docs/check.md explains each."""
 
     REACHABLE = "Reachable"
     UNREACHABLE = "Unreachable"
-    TLS_FAILED = "TLSFailed"
+    TLS_FAILED = "TlsFailed"
     UNAUTHORIZED = "Unauthorized"
     FORBIDDEN = "Forbidden"
-    NOT_AN_API = "NotAnAPI"
-    BAD_CREDENTIALS = "BadCredentials"
+    BAD_ANSWER = "BadAnswer"
+    CREDENTIALS_UNUSABLE = "CredentialsUnusable"
     PERMITTED = "Permitted"
     NOT_PERMITTED = "NotPermitted"
     SERVES_SLICES = "ServesEndpointSlices"
@@ -36,8 +36,8 @@ class Code(str, Enum):
     LISTED = "Listed"
     NOT_LISTED = "NotListed"
     NO_SOURCES = "NoSources"
-    BAD_FILE = "BadSourceFile"
-    ADDRESSES_REFUSED = "AddressesRefused"
+    SOURCE_FILE_UNUSABLE = "SourceFileUnusable"
+    ADDRESS_REFUSED = "AddressRefused"
     ADDRESSES_OVERLAP = "AddressesOverlap"
     ADDRESSES_APART = "AddressesApart"
     NAME_TAKEN = "NameTaken"
@@ -57,20 +57,20 @@ class Finding:
 
     subject: str
     result: Result
-    code: Code
+    code: Found
     message: str
     remedy: str = ""
 
 
-def ok(subject: str, code: Code, message: str) -> Finding:
+def ok(subject: str, code: Found, message: str) -> Finding:
     return Finding(subject, Result.OK, code, message)
 
 
-def warn(subject: str, code: Code, message: str, remedy: str) -> Finding:
+def warn(subject: str, code: Found, message: str, remedy: str) -> Finding:
     return Finding(subject, Result.WARN, code, message, remedy)
 
 
-def fail(subject: str, code: Code, message: str, remedy: str) -> Finding:
+def fail(subject: str, code: Found, message: str, remedy: str) -> Finding:
     return Finding(subject, Result.FAIL, code, message, remedy)
 
 

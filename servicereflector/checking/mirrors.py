@@ -9,7 +9,7 @@ from ..kube.objects import Record
 from ..kube.subsets import flatten
 from ..mirror.plan import Plan
 from ..mirror.states import State
-from .findings import Code, Finding, count_of, ok, warn
+from .findings import Finding, Found, count_of, ok, warn
 
 #: How many of a kind are named; the others are counted.
 MOST = 10
@@ -43,7 +43,7 @@ def judge_names(plans: Mapping[str, Plan]) -> Iterator[Finding]:
     if conflicts:
         yield warn(
             "host",
-            Code.NAME_TAKEN,
+            Found.NAME_TAKEN,
             f"{count_of(len(conflicts), 'Service')} cannot be mirrored: {_some(conflicts)}",
             "rename one of the two, or choose with --reflector.selector, --reflector.namespaces"
             " or --reflector.name-template",
@@ -51,14 +51,16 @@ def judge_names(plans: Mapping[str, Plan]) -> Iterator[Finding]:
     if shared:
         yield warn(
             "host",
-            Code.NAME_SHARED,
+            Found.NAME_SHARED,
             f"{count_of(len(shared), 'Service')} exported by two sources: {_some(shared)}",
             "the first that is mirrored keeps the name; --reflector.name-template and"
             " --reflector.source-selector tell them apart",
         )
     if not conflicts and not shared:
         yield ok(
-            "host", Code.NO_CONFLICTS, f"{count_of(len(plans), 'name')}, each wanted by one Service"
+            "host",
+            Found.NO_CONFLICTS,
+            f"{count_of(len(plans), 'name')}, each wanted by one Service",
         )
 
 
@@ -74,7 +76,7 @@ def judge_refused(source: str, plans: Mapping[str, Plan]) -> Iterator[Finding]:
         told = [f"{key}: {status.reason}" for key, status in refused.items()]
         yield warn(
             source,
-            Code.ADDRESSES_REFUSED,
+            Found.ADDRESS_REFUSED,
             f"{count_of(len(refused), 'Service')} with addresses or ports that are not mirrored:"
             f" {_some(told)}",
             "where its networks overlap with the host's, translate them with --reflector.map-cidr;"
@@ -95,13 +97,13 @@ def judge_overlaps(clusters: Mapping[str, Addresses]) -> Iterator[Finding]:
             told = [f"{ip} ({its[ip]} of {one}, {others[ip]} of {other})" for ip in same]
             yield warn(
                 other,
-                Code.ADDRESSES_OVERLAP,
+                Found.ADDRESSES_OVERLAP,
                 f"{count_of(len(same), 'address')} of {one}, too: {_some(told)}",
                 "Pod networks must differ, or be translated between the clusters:"
                 " --reflector.map-cidr",
             )
     if not found:
-        yield ok("host", Code.ADDRESSES_APART, "no address is an endpoint in two clusters")
+        yield ok("host", Found.ADDRESSES_APART, "no address is an endpoint in two clusters")
 
 
 def judge_reached(source: str, tried: Mapping[str, str]) -> Iterator[Finding]:
@@ -112,14 +114,14 @@ def judge_reached(source: str, tried: Mapping[str, str]) -> Iterator[Finding]:
     if failed:
         yield warn(
             source,
-            Code.PODS_NOT_REACHED,
+            Found.PODS_NOT_REACHED,
             f"{len(failed)} of {len(tried)} endpoints cannot be reached from here: {_some(failed)}",
             "from a Pod it may be different; the Pod networks must be routed to each other",
         )
     elif tried:
         yield ok(
             source,
-            Code.PODS_REACHED,
+            Found.PODS_REACHED,
             f"{count_of(len(tried), 'endpoint')} that were tried can be reached",
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..kube.objects import Json
 from ..mirror.policy import EndpointsApi
-from .findings import Code, Finding, fail, ok
+from .findings import Finding, Found, fail, ok
 
 #: Where one asks what one may do oneself: everybody may.
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -125,9 +125,9 @@ def judge(answers: Mapping[Need, bool]) -> Iterator[Finding]:
         where = f"in namespace {namespace!r}" if namespace else "in all namespaces"
         yield fail(
             "host",
-            Code.NOT_PERMITTED,
+            Found.NOT_PERMITTED,
             f"may not, {where}: {', '.join(map(str, refused))}",
             f"{manifest} grants it: kubectl apply -f {manifest}",
         )
     if not missing:
-        yield ok("host", Code.PERMITTED, f"all {len(answers)} permissions are there")
+        yield ok("host", Found.PERMITTED, f"all {len(answers)} permissions are there")

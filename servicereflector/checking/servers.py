@@ -6,7 +6,7 @@ from ..client.connection import ConfigError
 from ..client.errors import BadAnswer, TlsFailed
 from ..kube.objects import BadObject
 from ..kube.status import ApiError
-from .findings import Code, Finding, fail, ok, warn
+from .findings import Finding, Found, fail, ok, warn
 
 #: Seconds by which clocks may differ before it is worth a word.
 SKEW = 5.0
@@ -18,7 +18,7 @@ def judge_error(subject: str, error: Exception) -> Finding:
     of_host = subject == "host"
     if isinstance(error, ConfigError):
         remedy = "mend the file that it names, or name another"
-        return fail(subject, Code.BAD_CREDENTIALS, told, remedy)
+        return fail(subject, Found.CREDENTIALS_UNUSABLE, told, remedy)
     if isinstance(error, TlsFailed):
         remedy = (
             "the kubeconfig's certificate-authority is not the server's"
@@ -26,22 +26,22 @@ def judge_error(subject: str, error: Exception) -> Finding:
             else "name its authority with ca-file=, its name with server-name=, or pin its"
             " certificate with fingerprint=: service-reflector status there shows it"
         )
-        return fail(subject, Code.TLS_FAILED, told, remedy)
+        return fail(subject, Found.TLS_FAILED, told, remedy)
     if isinstance(error, ApiError) and error.code == 401:
         credentials = (
             "renew the kubeconfig's credentials"
             if of_host
             else "give it a token-file= or a client-certificate= and client-key="
         )
-        return fail(subject, Code.UNAUTHORIZED, told, f"it does not know who asks: {credentials}")
+        return fail(subject, Found.UNAUTHORIZED, told, f"it does not know who asks: {credentials}")
     if isinstance(error, ApiError) and error.code == 403:
         remedy = "let it list services and endpoints there: manifests/emitter.yaml has such a role"
-        return fail(subject, Code.FORBIDDEN, told, remedy)
+        return fail(subject, Found.FORBIDDEN, told, remedy)
     if isinstance(error, ApiError | BadAnswer | BadObject):
         remedy = "is it the URL of an Emitter or of an API server, and nothing in between?"
-        return fail(subject, Code.NOT_AN_API, told, remedy)
+        return fail(subject, Found.BAD_ANSWER, told, remedy)
     remedy = "is the address right, does the server run, and may one go there from here?"
-    return fail(subject, Code.UNREACHABLE, told, remedy)
+    return fail(subject, Found.UNREACHABLE, told, remedy)
 
 
 def judge_clock(subject: str, server: float | None, asked: float, answered: float) -> Finding:
@@ -50,15 +50,15 @@ def judge_clock(subject: str, server: float | None, asked: float, answered: floa
     :param asked: when by our clock; ``answered`` likewise.
     """
     if server is None:
-        return warn(subject, Code.NO_CLOCK, "tells no time", "a proxy may have taken the header")
+        return warn(subject, Found.NO_CLOCK, "tells no time", "a proxy may have taken the header")
     # It was some moment of that second, between the question and the answer.
     ahead = max(server - answered, asked - (server + 1), 0.0)
     if ahead <= SKEW:
-        return ok(subject, Code.IN_TIME, f"its clock is within {SKEW:g} s of this machine's")
+        return ok(subject, Found.IN_TIME, f"its clock is within {SKEW:g} s of this machine's")
     which = "ahead of" if server > answered else "behind"
     return warn(
         subject,
-        Code.CLOCK_SKEW,
+        Found.CLOCK_SKEW,
         f"its clock is {ahead:.0f} s {which} this machine's",
         "let all machines ask a time server: certificates and delays are judged by clocks",
     )
@@ -67,10 +67,10 @@ def judge_clock(subject: str, server: float | None, asked: float, answered: floa
 def judge_slices(subject: str, served: bool) -> Finding:
     """Whether EndpointSlices can be had."""
     if served:
-        return ok(subject, Code.SERVES_SLICES, "EndpointSlices (discovery.k8s.io/v1) are served")
+        return ok(subject, Found.SERVES_SLICES, "EndpointSlices (discovery.k8s.io/v1) are served")
     consequence = (
         "mirrors will have Endpoints only, of 1,000 addresses at the most"
         if subject == "host"
         else "its Endpoints are read in their place"
     )
-    return ok(subject, Code.NO_SLICES, f"no EndpointSlices (discovery.k8s.io/v1): {consequence}")
+    return ok(subject, Found.NO_SLICES, f"no EndpointSlices (discovery.k8s.io/v1): {consequence}")

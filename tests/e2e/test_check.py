@@ -188,11 +188,11 @@ def test_each_fault_of_a_source_has_its_code(check: Check, tmp_path: Path) -> No
     }
     assert {subject: code for subject, (code, _) in failed.items()} == {
         "refused": "Unreachable",
-        "page": "NotAnAPI",
+        "page": "BadAnswer",
         "stranger": "Unauthorized",
-        "unknown": "TLSFailed",
-        "misnamed": "TLSFailed",
-        "pinned": "TLSFailed",
+        "unknown": "TlsFailed",
+        "misnamed": "TlsFailed",
+        "pinned": "TlsFailed",
     }
     assert "another name" in failed["misnamed"][1]
 
