@@ -31,6 +31,7 @@ from .ops.channels import ChannelLimits, Connections
 from .ops.descriptors import room_for
 from .ops.sockets import BindError, SocketService, bind
 from .options import ReflectorOptions
+from .reasons import Code
 
 if TYPE_CHECKING:
     from twisted.internet.posixbase import PosixReactorBase as Reactor
@@ -97,7 +98,8 @@ def emitter_doors(
         address = (options["emitter.bind-address"], options["emitter.secure-port"])
         yield Door("--emitter.secure-port", address, secure, certificates, connections)
     if options["emitter.http2-max-streams-per-connection"]:
-        Logger().info("--emitter.http2-max-streams-per-connection is ignored: HTTP/1.1 is spoken")
+        text = "--emitter.http2-max-streams-per-connection is ignored: HTTP/1.1 is spoken"
+        Logger().info(text, reason=Code.FLAG_IGNORED)
 
 
 def emitter_connections(options: ReflectorOptions, refusals: Refusals) -> Connections:
@@ -108,6 +110,7 @@ def emitter_connections(options: ReflectorOptions, refusals: Refusals) -> Connec
         Logger().warn(
             "--emitter.max-connections: {asked} are more than this process may have files open: "
             "{possible} it is",
+            reason=Code.CONNECTIONS_LIMITED,
             asked=asked,
             possible=possible,
         )

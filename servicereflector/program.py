@@ -34,6 +34,7 @@ from .mirror.features import Features
 from .mirror.networks import Network
 from .mirror.policy import Policy
 from .mirror.states import is_exported
+from .outages import Outage
 from .reflector.abilities import Abilities
 from .reflector.comparison import Comparison
 from .reflector.controller import Controller
@@ -148,6 +149,7 @@ class Program(MultiService):
         self.election: LeaderElection | None = None
         self._world = world
         self._host = host
+        self._outage = Outage()  # of the host
         self._followers: dict[SourceClient, SourceFollower] = {}
         self._closing: set[Deferred[None]] = set()
         self._emitted: Predicate | None = None
@@ -164,6 +166,7 @@ class Program(MultiService):
             known=self._host_known,
             tables=(SERVICES, ENDPOINTS, ENDPOINTSLICES) if roles.emitted is not None else (),
             namespace=roles.namespace,
+            outage=self._outage,
         )
         self.version.setServiceParent(self)
         # Only an Emitter's clients read the history.
@@ -270,6 +273,7 @@ class Program(MultiService):
         recovered: Callable[[], None] = lambda: None,
         timing: Timing | None = None,
         room: Room | None = None,
+        outage: Outage | None = None,
     ) -> Informer:
         informer = Informer(
             self._world.reactor,
@@ -283,6 +287,7 @@ class Program(MultiService):
             timing=timing or self._world.timing,
             limits=self._world.limits,
             room=room,
+            outage=outage,
             troubled=troubled,
             heard=heard,
             recovered=recovered,
@@ -309,9 +314,15 @@ class Program(MultiService):
         )
 
     def _follow_host(self, store: Store, namespace: str, **options: Any) -> Informer:
-        recovered = self._host_recovered
         return self._follow(
-            self, HOST, self._host, store, namespace, recovered=recovered, **options
+            self,
+            HOST,
+            self._host,
+            store,
+            namespace,
+            recovered=self._host_recovered,
+            outage=self._outage,
+            **options,
         )
 
     def _host_recovered(self) -> None:
@@ -358,6 +369,7 @@ class Program(MultiService):
                 random=world.random,
                 wanted=lambda name: not self._may_write() or controller.fleet.wants_namespace(name),
                 namespace=self._namespace,
+                outage=self._outage,
             ).setServiceParent(self._leading)
         if self.election is None:
             self._leading.setServiceParent(self)
@@ -381,6 +393,7 @@ class Program(MultiService):
                 addresses.learn,
                 random=world.random,
                 namespace=self._namespace,
+                outage=self._outage,
             )
             self._ranges.setServiceParent(self)
         return addresses
@@ -500,4 +513,6 @@ class Program(MultiService):
             name,
             record.uid if record is not None else "",
         )
-        self._recorder.tell(Occurrence(involved, notice.reason, notice.message, notice.source))
+        self._recorder.tell(
+            Occurrence(involved, notice.reason.value, notice.message, notice.source)
+        )

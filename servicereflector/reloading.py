@@ -14,6 +14,10 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from .outages import Outage
+from .reasons import Code
+from .telling import tell_failure, tell_recovery
+
 T = TypeVar("T")
 
 
@@ -25,6 +29,7 @@ class Reloaded(Service, Generic[T]):
     :ivar value: of the files as they were when they could last be used.
     :ivar problem: why the files as they are now cannot be used, ``""`` where they can.
     :cvar what: the value, in words, for the log.
+    :cvar unusable: the reason code of files that cannot be used.
     :cvar period: seconds between two looks.
     :cvar patience: seconds for which files may be unusable before that is told: they may be about
         to be complete.
@@ -34,6 +39,7 @@ class Reloaded(Service, Generic[T]):
 
     log = Logger()
     what = "it"
+    unusable = Code.FILE_UNUSABLE
     period = 1.0
     patience = 10.0
     settles = False
@@ -59,6 +65,7 @@ class Reloaded(Service, Generic[T]):
         self._digests = self._seen = _digests(files)
         self.value = load()
         self._bad_since: float | None = None
+        self._outage = Outage()
         self._timer: IDelayedCall | None = None
 
     def startService(self) -> None:
@@ -101,6 +108,9 @@ class Reloaded(Service, Generic[T]):
         elif values or self._seen == self._digests:
             self._digests = self._seen
             self._bad_since, self.problem = None, ""
+            tally = self._outage.recovered(self._reactor.seconds())
+            text = "{what}: its files can be used again, {after}"
+            tell_recovery(self.log, tally, text, what=self.what)
         for value in values:
             self.value = value
             self.renewed()
@@ -115,9 +125,21 @@ class Reloaded(Service, Generic[T]):
         now = self._reactor.seconds()
         if self._bad_since is None:
             self._bad_since = now
-        if now >= self._bad_since + self.patience and why != self.problem:
-            self.problem = why
-            self.log.warn("{what} stays as it was: {why}", what=self.what, why=why)
+        if now < self._bad_since + self.patience:
+            return
+        if why != self.problem:
+            self.problem, self._outage = why, Outage()
+        tally = self._outage.failed(self.unusable, now)
+        if tally is None:
+            return  # to look is no attempt that anybody would want to follow
+        tell_failure(
+            self.log,
+            tally,
+            "{still}{what} stays as it was: {why}",
+            reason=self.unusable,
+            what=self.what,
+            why=why,
+        )
 
 
 def _digests(files: Sequence[Path]) -> list[str]:

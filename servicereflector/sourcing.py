@@ -21,6 +21,7 @@ from .listwatch.quota import Quotas
 from .mirror.admission import EVERYTHING, Admission
 from .mirror.freshness import Patience
 from .program import HOST, SourceClient
+from .reasons import Code
 from .reflector.follower import SourceSettings
 from .sourcedir import SourceFile, source_name
 
@@ -71,7 +72,8 @@ class Sourcing:
         told = [f"{name}: a source of this name is given by a flag" for name in clashes]
         for problem in told:
             if problem not in self.problems:
-                self.log.warn("--reflector.source-dir: {problem}", problem=problem)
+                text, code = "--reflector.source-dir: {problem}", Code.SOURCE_NAME_TAKEN
+                self.log.warn(text, reason=code, problem=problem)
         self.problems = [*problems.values(), *told]
         self._files = {
             file: self._files.get(file) or self._from_file(file)

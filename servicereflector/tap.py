@@ -39,6 +39,7 @@ from .doors import (
 from .emitter.tls import TlsError
 from .ops.sockets import BindError
 from .options import ReflectorOptions
+from .reasons import Code
 
 if TYPE_CHECKING:
     # The interfaces of a reactor that is used here, together.
@@ -338,7 +339,11 @@ def _serve_admin(
     except BindError as error:
         if given:
             raise BindError(f"--admin-socket: {error}") from None
-        Logger().warn("no admin socket, name another with --admin-socket: {error}", error=error)
+        Logger().warn(
+            "no admin socket, name another with --admin-socket: {error}",
+            reason=Code.ADMIN_SOCKET_UNAVAILABLE,
+            error=error,
+        )
         return
     resource = AdminApi(administration).app.resource()
     AdminService(reactor, path, resource).setServiceParent(parent)

@@ -325,12 +325,13 @@ def test_a_dead_leader_is_followed_in_time(world: World, timing: Timing) -> None
 
 
 def test_a_failure_that_is_no_answer_of_the_api_is_told_once(world: World) -> None:
-    """Until the Lease is heard of again."""
+    """And once more after a minute, until the Lease is heard of again."""
     a = world.start("a")
     a.api.refuse()
     a.api.cut()
     with capturedLogs() as logs:
         world.network.advance(100)
     told = lines(logs, LogLevel.warn)
-    assert len(told) == 2, told
+    assert len(told) == 3, told
+    assert told[2].startswith("leader election: still failing after 31 attempts in 60 s: the Lease")
     assert a.told == ["started", "stopped"]

@@ -114,7 +114,7 @@ def test_addresses_of_the_host_itself_are_left_out_and_told(mesh: Mesh) -> None:
     )
     (told,) = mirrors(west)
     assert (told["state"], told["reason"], told["refused_addresses"]) == ("Mirrored", reason, 2)
-    assert events(west) == [("Refused", f"source 'east': {reason}")]
+    assert events(west) == [("AddressRefused", f"source 'east': {reason}")]
     assert metric(west, 'refused_addresses{source="east"}') == 2
     export(east, "10.9.0.2")
     mesh.advance(2)
@@ -222,7 +222,7 @@ def test_a_service_with_a_denied_port_is_refused_and_its_mirror_deleted(mesh: Me
     assert west.cluster.get(SERVICES, KEY) is None
     status = controller(west).statuses[KEY]["east"]
     assert (status.state, status.reason) == (State.REFUSED, "its port 22 is denied")
-    assert events(west) == [("Refused", "source 'east': its port 22 is denied")]
+    assert events(west) == [("PortRefused", "source 'east': its port 22 is denied")]
 
 
 def test_a_policy_that_refuses_most_of_a_source_is_held(mesh: Mesh) -> None:

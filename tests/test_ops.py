@@ -45,6 +45,7 @@ from servicereflector.ops.logs import make_observer
 from servicereflector.ops.metrics import ProgramCollector, make_registry
 from servicereflector.ops.sockets import CLOSE_TIMEOUT, BindError, SocketService, bind
 from servicereflector.ops.turns import BUCKETS, QUIET, REMEMBERED, Turns, measure
+from servicereflector.reasons import Code
 from servicereflector.reflector.comparison import Comparison
 from servicereflector.reflector.controller import Controller
 from servicereflector.reflector.delays import BOUNDS
@@ -113,7 +114,13 @@ def test_json_has_its_members() -> None:
     )
     document = json.loads(line)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document.pop("ts"))
-    assert document == {"level": "warn", "logger": "reflector.controller", "msg": "a/b is 1"}
+    assert document == {
+        "level": "warn",
+        "logger": "reflector.controller",
+        "msg": "a/b is 1",
+        "key": "a/b",
+        "state": 1,
+    }
 
 
 def test_text_has_time_level_and_message() -> None:
@@ -139,7 +146,7 @@ def test_a_trace_stands_below_the_text() -> None:
     """As Python shows it."""
     first, *trace = logged("info", "text", failing).splitlines()
     assert first.endswith("CRITICAL it broke")
-    assert trace[0].startswith("Traceback")
+    assert trace[0].startswith("  Traceback")
     assert trace[-1].endswith("because")
 
 
@@ -365,8 +372,10 @@ def test_the_go_programs_names_are_kept(parts: Parts) -> None:
 
 def test_mirrored_services_are_by_source_and_state(parts: Parts) -> None:
     """Every state of every source is there, or an alert could not tell zero from gone."""
-    parts.controller.statuses.note("a/b", {"east": Status(State.MIRRORED)})
-    parts.controller.statuses.note("a/c", {"east": Status(State.CONFLICT, "taken")})
+    parts.controller.statuses.note("a/b", {"east": Status(State.MIRRORED, Code.MIRRORED)})
+    parts.controller.statuses.note(
+        "a/c", {"east": Status(State.CONFLICT, Code.NAME_TAKEN, "taken")}
+    )
     values = parts.values("mirrored_services")
     assert values.keys() == {(source, s.value) for source in ("east", "north") for s in State}
     assert {labels for labels, value in values.items() if value} == {
@@ -377,7 +386,7 @@ def test_mirrored_services_are_by_source_and_state(parts: Parts) -> None:
 
 def test_mirrors_of_a_source_that_is_gone_are_counted(parts: Parts) -> None:
     """Under its name."""
-    parts.controller.statuses.note("a/b", {"gone": Status(State.ORPHANED)})
+    parts.controller.statuses.note("a/b", {"gone": Status(State.ORPHANED, Code.ORPHANED)})
     assert parts.values("mirrored_services")["gone", "Orphaned"] == 1
 
 

@@ -191,7 +191,6 @@ def test_an_event_as_people_find_it(world: World) -> None:
         ("Stale", "Warning"),
         ("Rejected", "Warning"),
         ("TakenOver", "Normal"),
-        ("Restored", "Normal"),
     ],
 )
 def test_good_news_are_no_warnings(world: World, reason: str, kind: str) -> None:
@@ -485,12 +484,14 @@ def test_what_happens_again_while_it_waits_takes_one_place(world: World) -> None
 
 
 def test_the_first_failure_is_a_warning(world: World) -> None:
-    """Until a write succeeds, the others are not."""
-    world.writer.errors = [ApiError(500, "etcd is away"), OSError("lost"), None, OSError("again")]
+    """Until a write succeeds, the others of its kind are not; the success is told, too."""
+    away = ApiError(500, "etcd is away")
+    world.writer.errors = [away, ApiError(502, "lost"), None, OSError("again")]
     world.tell(*(event(f"s{n}") for n in range(4)))
     assert world.told == [
         ("warn", "the Event Stale of shop/s0 was not written: 500 etcd is away"),
-        ("debug", "the Event Stale of shop/s1 was not written: lost"),
+        ("debug", "the Event Stale of shop/s1 was not written: 502 lost"),
+        ("info", "Events are written again, after 2 failed attempts in 0.0 s"),
         ("warn", "the Event Stale of shop/s3 was not written: again"),
     ]
 

@@ -20,6 +20,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from ..emitter.answers import header_of, parameters_of, respond_error
 from ..emitter.consumers import Consumer, set_consumer
 from ..kube.status import ApiError
+from ..reasons import Code
 from ..store.scope import Scope
 from .attributes import Attributes, attributes_of, forbidden, unauthorized
 from .identity import ANONYMOUS, User
@@ -112,7 +113,8 @@ class Access(MultiService):
                 passed.consumer.revoke()
             return  # a host that cannot be asked takes nothing back
         except Exception:
-            self.log.failure("an open watch could not be checked")
+            text = "an open watch could not be checked"
+            self.log.failure(text, reason=Code.INTERNAL_ERROR)
             return
         if scope != passed.consumer.scope:
             passed.consumer.revoke()
@@ -128,6 +130,7 @@ class Access(MultiService):
             total = self.stats.refused.total()
             self.log.info(
                 "refused with {code}: {who}; requests refused since the last such line: {count}",
+                reason=Code.CLIENTS_REFUSED,
                 code=code,
                 who=who,
                 count=total - self._refused_before,
@@ -212,7 +215,9 @@ class Gate(Resource):
             request.finish()
 
     def _broken(self, failure: Failure, request: Request) -> None:
-        self.log.failure("{path} failed", failure=failure, path=request.path)
+        self.log.failure(
+            "{path} failed", failure=failure, reason=Code.INTERNAL_ERROR, path=request.path
+        )
         self._answer(request, ApiError(500, "Internal error occurred"))
 
 

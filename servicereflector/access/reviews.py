@@ -14,6 +14,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..kube.status import ApiError
+from ..kube.text import shown
+from ..outages import Outage
+from ..reasons import Code, code_of
+from ..telling import tell_failure, tell_recovery
 from .attributes import Attributes, forbidden
 from .cache import Cache
 from .identity import User
@@ -53,7 +57,7 @@ class _Reviews(Generic[T]):
         self._host = host
         self._answers: Cache[T] = Cache(KEPT)
         self._open: dict[Hashable, list[Deferred[T | Exception]]] = {}
-        self._failing = False
+        self._outage = Outage()
 
     async def _ask(
         self, key: Hashable, spec: dict[str, Any], read: Callable[[dict[str, Any]], tuple[T, float]]
@@ -104,13 +108,19 @@ class _Reviews(Generic[T]):
         return status
 
     def _tell(self, found: T | Exception) -> None:
-        """The first failure, and the recovery."""
-        failed = isinstance(found, Exception)
-        if failed and not self._failing:
-            self.log.warn("a {kind} failed: {error}", kind=self.kind, error=str(found))
-        if self._failing and not failed:
-            self.log.info("the host answers each {kind} again", kind=self.kind)
-        self._failing = failed
+        now = self._reactor.seconds()
+        if isinstance(found, Exception):
+            tell_failure(
+                self.log,
+                self._outage.failed(code_of(found), now),
+                "{still}a {kind} failed: {error}",
+                reason=Code.REVIEWS_FAILED,
+                kind=self.kind,
+                error=shown(str(found)) or type(found).__name__,
+            )
+        else:
+            text = "the host answers each {kind} again, {after}"
+            tell_recovery(self.log, self._outage.recovered(now), text, kind=self.kind)
 
 
 class TokenReviews(_Reviews[tuple[User, ...]]):

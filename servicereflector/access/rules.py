@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from ..reasons import Code
 from ..reloading import Reloaded
 from ..store.scope import Scope
 from .attributes import Attributes, forbidden, unauthorized
@@ -76,7 +77,7 @@ class RuleFile(Reloaded[T]):
         super().__init__(reactor, [path], load, defer_to_thread=defer_to_thread)
 
     def renewed(self) -> None:
-        self.log.info("{what} has changed", what=self.what)
+        self.log.info("{what} has changed", reason=Code.RULES_CHANGED, what=self.what)
         self.when_renewed()
 
 

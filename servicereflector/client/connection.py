@@ -32,6 +32,8 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from ..reasons import Code
+
 _PEM_CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
 )
@@ -39,6 +41,8 @@ _PEM_CERTIFICATE = re.compile(
 
 class ConfigError(Exception):
     """A configuration that cannot be used: one line, which says what is wrong and where."""
+
+    told_as = Code.CREDENTIALS_UNUSABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..kube.status import ApiError
+from ..outages import Outage
+from ..reasons import Code, code_of
+from ..telling import tell_failure, tell_recovery
 from .connection import ConfigError, Connection, parse_url
 from .urloptions import UrlOptions
 
@@ -51,7 +54,7 @@ class Credentials:
         self._defer_to_thread = defer_to_thread
         self._connection: Connection | None = None
         self._tried_at = 0.0
-        self._failing = False
+        self._outage = Outage()
         self._waiting: list[Deferred[Connection]] = []
 
     async def current(self) -> Connection:
@@ -111,17 +114,20 @@ class Credentials:
     def _loaded(self, connection: Connection) -> None:
         self._connection = connection
         self._tried_at = self._clock.seconds()
-        self._failing = False
+        tally = self._outage.recovered(self._tried_at)
+        tell_recovery(self._log, tally, "credentials were loaded again, {after}")
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             waiter.callback(connection)
 
     def _failed(self, failure: Failure) -> None:
         self._tried_at = self._clock.seconds()
-        if self._connection is not None and not self._failing:
-            self._failing = True
-            self._log.warn(
-                "credentials could not be loaded again, the old ones stay in use: {error}",
+        if self._connection is not None:
+            tell_failure(
+                self._log,
+                self._outage.failed(code_of(failure.value), self._tried_at),
+                "{still}credentials could not be loaded again, the old ones stay in use: {error}",
+                reason=Code.CREDENTIALS_UNUSABLE,
                 error=str(failure.value)
                 if failure.check(ConfigError)
                 else type(failure.value).__name__,

@@ -13,28 +13,39 @@ from service_identity import VerificationError
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
+from ..reasons import Code
 from .connection import WrongFingerprint
 
 
 class TransportError(Exception):
     """No answer came, or none that can be used. The text names the server, never a credential."""
 
+    told_as = Code.UNREACHABLE
+
 
 class TlsFailed(TransportError):
     """The two sides could not agree on who they are: a certificate of one of them is not, or no
     longer, what the other one takes."""
 
+    told_as = Code.TLS_FAILED
+
 
 class RequestTimedOut(TransportError):
     """The deadline of the whole request ran out; its connection was dropped."""
+
+    told_as = Code.TIMED_OUT
 
 
 class BodyTooLarge(TransportError):
     """The answer's body, decompressed, is larger than the client takes; it was dropped."""
 
+    told_as = Code.ANSWER_TOO_LARGE
+
 
 class BadAnswer(TransportError):
     """The server answered with success, and with something that no Kubernetes API says."""
+
+    told_as = Code.BAD_ANSWER
 
 
 def transport_error(server: str, error: BaseException | Failure) -> Exception:

@@ -11,12 +11,16 @@ from typing import Any, Protocol, TypeVar
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..kube.objects import Json
 from ..kube.resources import LEASES, Resource
 from ..kube.status import ApiError
+from ..kube.text import shown
+from ..outages import Outage
+from ..reasons import Code, code_of
+from ..telling import tell_failure, tell_recovery
 from .machine import Create, Elector, Timing, Update
 
 #: Seconds for giving the Lease away: stopping waits for that.
@@ -24,6 +28,9 @@ RELEASE_TIMEOUT = 1.0
 
 #: What the role of the manifest says of Leases; that of older versions lacks it.
 RULE = 'apiGroups ["coordination.k8s.io"], resources [leases], verbs [get, create, update]'
+
+#: Seconds for which the Lease must answer before people are told that it does.
+HEALTHY = 10.0
 
 _T = TypeVar("_T")
 
@@ -90,7 +97,7 @@ class LeaderElection(Service):
         self._elector = Elector(candidacy.identity, *where, timing)
         self._leading = False
         self._told_holder = ""
-        self._troubled = False
+        self._outage = Outage()
         self._why = ""
         self._asking: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
@@ -129,7 +136,7 @@ class LeaderElection(Service):
         self._look()  # a process that stood still has a term behind it
         began = self._reactor.seconds()
         self._asking = Deferred.fromCoroutine(self._attempt())
-        self._asking.addErrback(self._failed).addBoth(self._asked, began)
+        self._asking.addCallbacks(self._succeeded, self._failed).addBoth(self._asked, began)
 
     async def _attempt(self) -> None:
         step = self._elector.begin(self._reactor.seconds(), self._time())
@@ -168,24 +175,30 @@ class LeaderElection(Service):
 
         return Deferred.fromCoroutine(work).addTimeout(seconds, self._reactor, out_of_time)
 
+    def _succeeded(self, _result: None) -> None:
+        tally = self._outage.recovered(self._reactor.seconds(), lasting=HEALTHY)
+        text = "leader election: the Lease {lease} answers again, {after}"
+        tell_recovery(self.log, tally, text, lease=self._lease_name)
+
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError, GeneratorExit):
             return
         error = failure.value
         if isinstance(error, ApiError) and error.code == 409:
             return  # another was faster
-        self._why = str(error) or type(error).__name__
+        self._why = shown(str(error)) or type(error).__name__
         hint = ""
         if isinstance(error, ApiError) and error.code == 403:
             hint = f". A role that lets us has this rule: {RULE}"
-        self.log.emit(
-            LogLevel.debug if self._troubled else LogLevel.warn,
-            "leader election: the Lease {lease}: {why}{hint}",
+        tell_failure(
+            self.log,
+            self._outage.failed(code_of(error), self._reactor.seconds()),
+            "leader election: {still}the Lease {lease}: {why}{hint}",
+            reason=Code.LEASE_UNAVAILABLE,
             lease=self._lease_name,
             why=self._why,
             hint=hint,
         )
-        self._troubled = True
 
     def _asked(self, _result: object, began: float) -> None:
         self._asking = None
@@ -208,9 +221,14 @@ class LeaderElection(Service):
         if leads == self._leading:
             self._tell_of_others()
         elif leads:
-            self._leading, self._troubled = True, False
+            self._leading = True
             self._told_holder = self.holder
-            self.log.info("leader election: this replica, {identity}, leads", identity=self.holder)
+            self.log.info(
+                "leader election: this replica, {holder}, leads",
+                reason=Code.LEADER_ELECTED,
+                holder=self.holder,
+                lease=self._lease_name,
+            )
             self._started()
         else:
             self._leading = False
@@ -224,10 +242,13 @@ class LeaderElection(Service):
     def _tell_of_others(self) -> None:
         if self._leading or self.holder in (self._told_holder, self.candidacy.identity):
             return
-        self._told_holder, self._troubled = self.holder, False
+        self._told_holder = self.holder
         if self.holder:
             self.log.info(
-                "leader election: {holder} leads, this replica stands by", holder=self.holder
+                "leader election: {holder} leads, this replica stands by",
+                reason=Code.STANDING_BY,
+                holder=self.holder,
+                lease=self._lease_name,
             )
 
     def _tell_of_loss(self) -> None:
@@ -236,7 +257,13 @@ class LeaderElection(Service):
         else:
             why = f"the Lease was not renewed in time: {self._why or 'the process stood still'}"
         self._told_holder = self.holder
-        self.log.warn("leader election: this replica no longer leads, {why}", why=why)
+        self.log.warn(
+            "leader election: this replica no longer leads, {why}",
+            reason=Code.LEASE_LOST,
+            why=why,
+            holder=self.holder,
+            lease=self._lease_name,
+        )
 
     async def _release(self) -> None:
         while update := self._elector.release(await self._get(), self._time()):
@@ -246,13 +273,19 @@ class LeaderElection(Service):
                 if error.code != 409:
                     raise
                 continue  # a renewal that was cancelled has come late
-            self.log.info("leader election: the Lease is released")
+            self.log.info(
+                "leader election: the Lease is released",
+                reason=Code.LEASE_RELEASED,
+                lease=self._lease_name,
+            )
             return
 
     def _not_released(self, failure: Failure) -> None:
         self.log.warn(
             "leader election: the Lease was not released, so others wait until it expires: {why}",
-            why=str(failure.value) or type(failure.value).__name__,
+            reason=Code.LEASE_NOT_RELEASED,
+            lease=self._lease_name,
+            why=shown(str(failure.value)) or type(failure.value).__name__,
         )
 
     def _time(self) -> str:

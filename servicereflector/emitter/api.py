@@ -25,6 +25,7 @@ from ..kube.objects import Record
 from ..kube.resources import ENDPOINTS, Resource
 from ..kube.server import ServerInfo
 from ..kube.status import ApiError, bad_request, method_not_allowed, not_ready, unknown_path
+from ..reasons import Code
 from ..store.scope import EVERYTHING
 from . import discovery
 from .answers import (
@@ -151,7 +152,9 @@ class ReadApi:
 
     @app.handle_errors(Exception)
     def broken(self, request: IRequest, failure: Failure) -> bytes:
-        self.log.failure("{path} failed", failure=failure, path=request.path)
+        self.log.failure(
+            "{path} failed", failure=failure, reason=Code.INTERNAL_ERROR, path=request.path
+        )
         return respond_error(request, ApiError(500, "Internal error occurred"))
 
     @app.route("/healthz", defaults={"check": "healthz"})

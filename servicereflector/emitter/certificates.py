@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from ..reasons import Code
 from ..reloading import Reloaded
 from .tls import Pair, choose_by_name, server_options
 
@@ -111,19 +112,20 @@ class Certificates(Reloaded[Shown]):
         return SSL.Connection(self.shown.options.getContext(), None)
 
     def startService(self) -> None:
-        self._tell("HTTPS shows")
+        self._tell("HTTPS shows", Code.CERTIFICATE_SHOWN)
         super().startService()
 
     def renewed(self) -> None:
-        self._tell("HTTPS shows, from now on,")
+        self._tell("HTTPS shows, from now on,", Code.CERTIFICATE_REPLACED)
 
     def _look_later(self) -> None:
         self._warn_of_its_end()
         super()._look_later()
 
-    def _tell(self, what: str) -> None:
+    def _tell(self, what: str, code: Code) -> None:
         self.log.info(
             "{what} the {kind}certificate {fingerprint}",
+            reason=code,
             what=what,
             kind="self-signed " if self.shown.self_signed else "",
             fingerprint=self.shown.fingerprint,
@@ -137,6 +139,7 @@ class Certificates(Reloaded[Shown]):
             ends = f"ends in {left / 86400:.1f} days" if left > 0 else "has ended"
             self.log.warn(
                 "the certificate {fingerprint} {ends}",
+                reason=Code.CERTIFICATE_EXPIRING,
                 fingerprint=self.shown.fingerprint,
                 ends=ends,
             )

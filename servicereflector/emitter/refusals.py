@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
+from ..reasons import Code
+
 #: Seconds between two lines of the log: who makes us refuse does not fill it.
 LOG_PERIOD = 60.0
 
@@ -53,4 +55,9 @@ class Refusals:
         told = ", ".join(f"{count} {reason}" for reason, count in sorted(self._untold.items()))
         self._told_at = now
         self._untold.clear()
-        self.log.warn("clients were refused: {told}; at last {client}", told=told, client=client)
+        self.log.warn(
+            "clients were refused: {told}; at last {client}",
+            reason=Code.CLIENTS_REFUSED,
+            told=told,
+            client=client,
+        )

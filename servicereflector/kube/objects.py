@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from ..reasons import Code
 from .annotations import ORIGIN, REFLECTED, SOURCE
 from .resources import SERVICES, Resource
 
@@ -21,6 +22,8 @@ _NO_LABELS: dict[str, str] = {}
 
 class BadObject(Exception):
     """One object that cannot be used; the message says which and why."""
+
+    told_as = Code.BAD_ANSWER
 
 
 def key_of(namespace: str, name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from ..reasons import Code
 from .resources import Resource
 
 #: The reason that kube-apiserver gives for a code, where the server names none.
@@ -29,6 +30,19 @@ _REASONS = {
     504: "Timeout",
 }
 
+
+#: What people are told of a code; of any other by its hundred.
+_TOLD_AS = {
+    401: Code.UNAUTHORIZED,
+    403: Code.FORBIDDEN,
+    404: Code.NOT_SERVED,
+    405: Code.NOT_SERVED,
+    406: Code.NOT_SERVED,
+    408: Code.TIMED_OUT,
+    410: Code.EXPIRED,
+    422: Code.HOST_REFUSED,
+    429: Code.TOO_MANY_REQUESTS,
+}
 
 #: The cause of a refusal of a version that the server has not reached.
 TOO_LARGE = "ResourceVersionTooLarge"
@@ -62,6 +76,17 @@ class ApiError(Exception):
         self.details = details
         self.retry_after = retry_after
         self.continue_token = continue_token
+
+    @property
+    def told_as(self) -> Code:
+        """What people are told that it is."""
+        if TOO_LARGE in self.causes:
+            return Code.OLDER_LIST
+        # In the words of the quota's admission, which has no reason of its own.
+        if self.code == 403 and "exceeded quota" in self.message:
+            return Code.QUOTA_EXCEEDED
+        other = Code.SERVER_ERROR if self.code >= 500 else Code.REQUEST_REFUSED
+        return _TOLD_AS.get(self.code, other)
 
     @property
     def causes(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..kube.objects import Record
 from ..kube.watchevents import Bookmark, ObjectEvent
+from ..reasons import Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,22 @@ Effect = List | Look | Watch | Replace | Apply | Abandon | Trouble
 class Idle(Exception):
     """No answer came for too long."""
 
+    told_as = Code.TIMED_OUT
+
 
 class VeryShortWatch(Exception):
     """A watch ended at once: to watch again at once would spin."""
+
+    told_as = Code.WATCH_CUT
 
 
 class OlderList(Exception):
     """A list came from before what was seen: of a replica that is behind, or from a backup."""
 
+    told_as = Code.OLDER_LIST
+
 
 class EndlessList(Exception):
     """A list came in more pages than any list has, or in more bytes."""
+
+    told_as = Code.ANSWER_TOO_LARGE

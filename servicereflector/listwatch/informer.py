@@ -9,7 +9,7 @@ from functools import partial
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from ..cooperation import cooperation_of
@@ -26,7 +26,10 @@ from ..kube.watchevents import (
     ObjectEvent,
     decode_event,
 )
+from ..outages import ONLY_COUNTED, Outage, Ration
+from ..reasons import Code, code_of
 from ..store.versioned import Store
+from ..telling import tell_failure, tell_recovery
 from .api import Api, Stoppable
 from .effects import (
     Abandon,
@@ -58,6 +61,7 @@ class Stats:
 
     :ivar restored: how often a list was believed that was older than what had been seen.
     :ivar trouble: why the last list or watch failed, ``""`` if it did not.
+    :ivar code: the same in a word, where there is trouble.
     """
 
     lists: int = 0
@@ -70,6 +74,7 @@ class Stats:
     heard_at: float | None = None
     connected: bool = False
     trouble: str = ""
+    code: Code = Code.UNREACHABLE
 
 
 class Informer(Service):
@@ -77,6 +82,7 @@ class Informer(Service):
 
     :param source: the name that log lines give the API.
     :param random: a draw from [0, 1).
+    :param outage: of the API, to which others may belong that ask it.
     :param room: of a source, whose objects are checked, and taken in as far as there is room.
     :param troubled: called with each failure, after which it goes on all the same unless stopped.
     :param heard: called when anything has arrived.
@@ -99,6 +105,7 @@ class Informer(Service):
         timing: Timing | None = None,
         limits: Limits | None = None,
         room: Room | None = None,
+        outage: Outage | None = None,
         troubled: Callable[[Exception], None] = lambda _error: None,
         heard: Callable[[], None] = lambda: None,
         recovered: Callable[[], None] = lambda: None,
@@ -132,10 +139,11 @@ class Informer(Service):
         self._timer: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
         self._stream: Stoppable | None = None
-        self._failing: object = None  # the kind of the last failure, if there was one
+        self._outage = outage or Outage()
+        self._failing = False
+        self._settling: IDelayedCall | None = None  # until a success is believed to last
         self._listed = 0  # bytes of the list under way
-        self._warned_at = float("-inf")  # since when warnings are counted
-        self._warnings = 0
+        self._warnings = Ration(MOST_WARNINGS)
 
     def startService(self) -> None:
         Service.startService(self)
@@ -150,12 +158,12 @@ class Informer(Service):
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._relisting is not None:
-            self._relisting.cancel()
-            self._relisting = None
+        for call in (self._timer, self._relisting, self._settling):
+            if call is not None:
+                call.cancel()
+        self._timer = self._relisting = self._settling = None
+        self._failing = False
+        self._outage.recovered(self._reactor.seconds(), self.store.resource.plural)
 
     def relist(self) -> None:
         """List anew: the store does not hold what the API has."""
@@ -387,22 +395,20 @@ class Informer(Service):
         self._tell_heard()
 
     def _bad(self, error: BadObject, *, listed: bool = False) -> None:
-        reason = shown(str(error))
+        why = shown(str(error))
         self.stats.bad_objects += 1
         if self._room is not None and not self._is_news(error, listed):
             return
-        now = self._reactor.seconds()
-        if now >= self._warned_at + 60:
-            self._warned_at, self._warnings = now, 0
-        self._warnings += 1
-        if self._warnings == MOST_WARNINGS:
-            reason += "; more like this are only counted for a minute"
-        level = self.log.warn if self._warnings <= MOST_WARNINGS else self.log.debug
-        level(
-            "{source}: {resource}: skipped: {reason}",
+        left = self._warnings.take(self._reactor.seconds())
+        full = isinstance(error, Rejected) and error.reason == QUOTA
+        self.log.emit(
+            LogLevel.warn if left >= 0 else LogLevel.debug,
+            "{source}: {resource}: skipped: {why}{more}",
+            reason=Code.QUOTA_REACHED if full else Code.OBJECT_REJECTED,
             source=self.source,
             resource=self.store.resource.plural,
-            reason=reason,
+            why=why,
+            more="" if left else ONLY_COUNTED,
         )
 
     def _is_news(self, error: BadObject, listed: bool) -> bool:
@@ -416,6 +422,7 @@ class Informer(Service):
         self.stats.restored += 1
         self.log.warn(
             "{source}: {resource}: restored from a backup: version {version} after {newest}",
+            reason=Code.RESTORED,
             source=self.source,
             resource=self.store.resource.plural,
             version=version,
@@ -425,32 +432,45 @@ class Informer(Service):
     def _recovered(self, what: str) -> None:
         self.stats.connected = True
         self.stats.trouble = ""
-        failing, self._failing = self._failing, None
-        level = self.log.info if failing else self.log.debug
-        level(
+        self.log.debug(
             "{source}: {resource}: {what}",
             source=self.source,
             resource=self.store.resource.plural,
             what=what,
         )
+        failing, self._failing = self._failing, False
         if failing:
+            # One that fails again at once has not recovered, for people.
+            healthy = self._timing.healthy
+            self._outage.recovered(self._reactor.seconds(), self.store.resource.plural, healthy)
+            self._settling = self._reactor.callLater(healthy, self._settled)
             self._tell_recovered()
+
+    def _settled(self) -> None:
+        self._settling = None
+        tally = self._outage.recovered(self._reactor.seconds(), self.store.resource.plural)
+        tell_recovery(self.log, tally, "{source}: followed again, {after}", source=self.source)
 
     def _troubled(self, error: Exception, delay: float) -> None:
         self.stats.troubles += 1
         self.stats.connected = False
-        # The first failure in a row is news, and so is one of another kind; the retries are not.
-        kind = error.code if isinstance(error, ApiError) else type(error)
-        level = self.log.debug if self._failing == kind else self.log.warn
-        level(
-            "{source}: {resource}: {error}; again in {delay:.1f} s",
+        self.stats.trouble = shown(str(error)) or type(error).__name__
+        self._failing = True
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        code, plural = code_of(error), self.store.resource.plural
+        self.stats.code = code
+        tell_failure(
+            self.log,
+            self._outage.failed(code, self._reactor.seconds(), plural),
+            "{source}: {still}{resource}: {error}; again in {delay_seconds:.1f} s",
+            reason=code,
             source=self.source,
-            resource=self.store.resource.plural,
-            error=(told := shown(str(error)) or type(error).__name__),
-            delay=delay,
+            resource=plural,
+            error=self.stats.trouble,
+            delay_seconds=round(delay, 1),
         )
-        self.stats.trouble = told
-        self._failing = kind
         self._tell_trouble(error)
         if isinstance(error, OlderList) or (
             isinstance(error, ApiError) and TOO_LARGE in error.causes

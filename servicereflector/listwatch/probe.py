@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from ..kube.lists import decode_list
 from ..kube.objects import BadObject
 from ..kube.resources import Resource
 from ..kube.status import ApiError
+from ..outages import Outage
+from ..reasons import Code
 from .api import Api
 from .poller import Poller
 
@@ -43,11 +45,12 @@ class Probe(Poller):
         namespace: str = "",
         found: Callable[[], None],
         absent: Callable[[], None],
+        outage: Outage | None = None,
     ) -> None:
-        super().__init__(reactor, random)
+        super().__init__(reactor, random, source=source, outage=outage)
+        self.what = f"whether it has {resource.plural}"
         self._api = api
         self._resource = resource
-        self._source = source
         self._namespace = namespace
         self._found = found
         self._absent = absent
@@ -86,21 +89,15 @@ class Probe(Poller):
 
     def _no(self, error: Exception) -> None:
         # The first no is news, its repetitions are not.
-        level = self.log.debug if self._told else self.log.info
+        level = LogLevel.debug if self._told else LogLevel.info
         self._told = True
-        level(
+        self.log.emit(
+            level,
             "{source}: no {resource}: {error}",
+            reason=Code.SLICES_NOT_SERVED,
             source=self._source,
             resource=self._resource.plural,
             error=str(error),
         )
         self._absent()
         self._ask_in(REFRESH)
-
-    def _trouble(self, error: BaseException) -> None:
-        self.log.debug(
-            "{source}: whether there are {resource} is not known: {error}",
-            source=self._source,
-            resource=self._resource.plural,
-            error=str(error),
-        )

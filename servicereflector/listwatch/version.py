@@ -12,6 +12,8 @@ from twisted.logger import Logger
 from ..kube.resources import ENDPOINTSLICES, SERVICES, Resource
 from ..kube.server import ServerInfo, resource_entries, table_columns
 from ..kube.status import ApiError
+from ..outages import Outage
+from ..reasons import Code
 from .poller import Poller
 
 #: Seconds between two looks: a cluster is upgraded while we run.
@@ -35,6 +37,7 @@ class VersionPoller(Poller):
     """
 
     log = Logger()
+    what = "its version"
 
     def __init__(
         self,
@@ -45,13 +48,14 @@ class VersionPoller(Poller):
         known: Callable[[], None] = lambda: None,
         tables: Sequence[Resource] = (),
         namespace: str = "",
+        outage: Outage | None = None,
     ) -> None:
         """
         :param known: called when the version has changed.
         :param tables: whose columns are wanted.
         :param namespace: where those may be read, ``""`` for everywhere.
         """
-        super().__init__(reactor, random)
+        super().__init__(reactor, random, outage=outage)
         self.current: ServerInfo | None = None
         self._tables = tables
         self._namespace = namespace
@@ -70,7 +74,11 @@ class VersionPoller(Poller):
                 if (resource.api_version, resource.plural) in resources:
                     path = f"{resource.path(self._namespace)}?limit=1"
                     columns[resource.plural] = table_columns(await self._document(path, _TABLE))
-            self.log.info("the host is {version}", version=version.get("gitVersion", "unknown"))
+            self.log.info(
+                "the host is {version}",
+                reason=Code.HOST_VERSION,
+                version=version.get("gitVersion", "unknown"),
+            )
             self.current = ServerInfo(version, resources, columns)
             self._known()
         self._ask_in(REFRESH)
@@ -83,6 +91,3 @@ class VersionPoller(Poller):
             if error.code in (403, 404, 406):
                 return None
             raise
-
-    def _trouble(self, error: BaseException) -> None:
-        self.log.debug("/version: {error}", error=str(error))

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from ..reasons import Code
 from .addresses import NOTHING, Reserved
 from .admission import refused_external_name, refused_ports
 from .freshness import Freshness
@@ -78,26 +79,27 @@ def refusal(
     allowed = (*policy.namespaces, *admission.namespaces)
     denied = (*policy.denied_namespaces, *admission.denied_namespaces)
     if why := refused_namespace(source.service.namespace, namespace, allowed, denied):
-        return Status(State.REFUSED, why)
-    if why := _refused_content(source, policy, reserved):
-        return Status(State.REFUSED, why, noteworthy=True)
-    return None
+        return Status(State.REFUSED, Code.NAMESPACE_REFUSED, why)
+    code, why = _refused_content(source, policy, reserved)
+    return Status(State.REFUSED, code, why, noteworthy=True) if why else None
 
 
-def _refused_content(source: SourceState, policy: Policy, reserved: Reserved) -> str:
+def _refused_content(source: SourceState, policy: Policy, reserved: Reserved) -> tuple[Code, str]:
+    """Why, ``""`` if it is not refused."""
     assert source.service is not None
     admission = source.admission
     if source.is_external:
         own = admission.external_names
         if not (policy.external_names if own is None else own):
-            return "it is an ExternalName, and those are not mirrored"
+            return Code.EXTERNAL_NAME_REFUSED, "it is an ExternalName, and those are not mirrored"
         document = source.service.document()
         if why := refused_external_name(document, admission.addresses, reserved):
-            return why
+            return Code.ADDRESS_REFUSED, why
     if not admission.denied_ports:
-        return ""
+        return Code.PORT_REFUSED, ""
     slices = [] if source.is_external else source_slices(source)
-    return refused_ports(source.service.document(), slices, admission.denied_ports)
+    why = refused_ports(source.service.document(), slices, admission.denied_ports)
+    return Code.PORT_REFUSED, why
 
 
 def judge(
@@ -135,10 +137,13 @@ def _judge(
     policy: Policy,
     contested: bool,
 ) -> Verdict:
-    for kind, record in (("Service", host.service), ("Endpoints", host.endpoints)):
+    for kind, record, code in (
+        ("Service", host.service, Code.NAME_TAKEN),
+        ("Endpoints", host.endpoints, Code.ENDPOINTS_TAKEN),
+    ):
         if record is not None and record.source is None:
             reason = f"{kind} {record.key} exists and was not created by service-reflector"
-            conflict = Status(State.CONFLICT, reason)
+            conflict = Status(State.CONFLICT, code, reason)
             return Verdict(Course.LEAVE, reason, statuses={s.name: conflict for s in exporting})
     if host.held is None:
         return _new(sources, exporting)
@@ -155,7 +160,7 @@ def _new(sources: Sequence[SourceState], exporting: list[SourceState]) -> Verdic
     owner = _first(source for source in exporting if source.complete)
     if owner is not None:
         return _given(sources, exporting, owner)
-    pending = Status(State.PENDING, "the source has no Endpoints for it yet")
+    pending = Status(State.PENDING, Code.NO_ENDPOINTS, "the source has no Endpoints for it yet")
     rule = "no source has something to mirror yet" if exporting else "no source exports it"
     return Verdict(Course.LEAVE, rule, statuses={source.name: pending for source in exporting})
 
@@ -183,10 +188,12 @@ def _held(
                 return _mirror(successor, exporting, rule, former)
         if keeper in exporting:
             return _mirror(keeper, exporting, f"it is the mirror of {keeper.name!r}", former)
-        why = "tells of it what is rejected" if keeper.synced else "has not been listed yet"
+        code, why = Code.NOT_LISTED, "has not been listed yet"
+        if keeper.synced:
+            code, why = Code.OBJECT_REJECTED, "tells of it what is rejected"
         rule = f"{keeper.name!r}, whose mirror it is, {why}"
         statuses = _standby(exporting, keeper.name)
-        statuses[keeper.name] = _status(keeper.freshness, f"kept: {rule}")
+        statuses[keeper.name] = _status(keeper.freshness, code, f"kept: {rule}")
         return Verdict(Course.LEAVE, rule, None, statuses, keeper.freshness)
     gone = f"{former!r}, whose mirror it was, no longer exports it"
     if keeper is None:
@@ -195,15 +202,16 @@ def _held(
     if (successor := _first(complete or exporting)) is not None:
         return _mirror(successor, exporting, f"{gone}, and {successor.name!r} exports it", former)
     if keeper is None and not policy.deletes_orphans_of(former):
-        orphaned = {former: Status(State.ORPHANED, f"source {former!r} is not configured")}
+        why = f"source {former!r} is not configured"
+        orphaned = {former: Status(State.ORPHANED, Code.ORPHANED, why)}
         return Verdict(Course.LEAVE, gone, statuses=orphaned)
     if any(source.awaited for source in sources):
-        kept = Status(State.MIRRORED, "kept until all sources have been listed")
+        kept = Status(State.MIRRORED, Code.NOT_LISTED, "kept until all sources have been listed")
         rule = f"{gone}, but not all sources have been listed"
         return Verdict(Course.LEAVE, rule, statuses={former: kept})
     if keeper is not None and keeper.held:
         reason = "its source no longer lists it, nor most of its mirrors: the deletion is held"
-        held = {keeper.name: Status(State.HELD, reason)}
+        held = {keeper.name: Status(State.HELD, Code.HELD, reason)}
         return Verdict(Course.LEAVE, f"{gone}, but the deletion is held", statuses=held)
     return Verdict(Course.DELETE, gone)
 
@@ -229,22 +237,27 @@ def _mirror(
     owner: SourceState, exporting: Sequence[SourceState], rule: str, former: str = ""
 ) -> Verdict:
     statuses = _standby(exporting, owner.name)
-    statuses[owner.name] = _status(owner.freshness, _rivalry(owner))
+    rivalry = _rivalry(owner)
+    code = Code.NAME_SHARED if rivalry else Code.MIRRORED
+    statuses[owner.name] = _status(owner.freshness, code, rivalry)
     taken = "" if owner.answers_to(former) else former
     return Verdict(Course.MIRROR, rule, owner, statuses, former=taken)
 
 
-def _status(freshness: Freshness, fresh: str) -> Status:
+def _status(freshness: Freshness, code: Code, fresh: str) -> Status:
     """
-    :param fresh: the reason where the source is not silent.
+    :param code: of the reason where the source is not silent.
+    :param fresh: that reason.
     """
     match freshness:
         case Freshness.FRESH:
-            return Status(State.MIRRORED, fresh)
+            return Status(State.MIRRORED, code, fresh)
         case Freshness.STALE:
-            return Status(State.STALE, "its source is silent: its endpoints count as not ready")
+            why = "its source is silent: its endpoints count as not ready"
+            return Status(State.STALE, Code.STALE, why)
         case Freshness.REMOVED:
-            return Status(State.WITHDRAWN, "its source is silent: its endpoints are withdrawn")
+            why = "its source is silent: its endpoints are withdrawn"
+            return Status(State.WITHDRAWN, Code.WITHDRAWN, why)
 
 
 def _rivalry(owner: SourceState) -> str:
@@ -254,5 +267,5 @@ def _rivalry(owner: SourceState) -> str:
 
 
 def _standby(exporting: Sequence[SourceState], owner: str) -> dict[str, Status]:
-    standby = Status(State.STANDBY, f"source {owner!r} owns the name")
+    standby = Status(State.STANDBY, Code.STANDBY, f"source {owner!r} owns the name")
     return {source.name: standby for source in exporting}

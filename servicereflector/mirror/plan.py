@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ..kube.objects import Json, Record, key_of, split_key
 from ..kube.resources import ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICES, Resource
 from ..kube.subsets import flatten
+from ..reasons import Code
 from .admission import admitted
 from .copying import (
     is_external,
@@ -67,6 +68,9 @@ class Delete:
 
 
 Action = Create | Update | Delete
+
+#: What people should know of a mirror: in a word, and in a sentence.
+_Note = tuple[Code, str]
 
 
 def describe(action: Action) -> str:
@@ -125,25 +129,28 @@ def make_plan(
     if verdict.course is Course.LEAVE or owner is None or owner.service is None:
         actions = _withdrawn(host) or _silenced(host, verdict.freshness)
         return Plan(actions, verdict.statuses, verdict.rule)
-    if waiting := _waits_for_namespace(namespace, host, policy):
-        pending = Status(State.PENDING, waiting)
+    if pending := _waits_for_namespace(namespace, host, policy):
         return Plan((), {**verdict.statuses, owner.name: pending}, verdict.rule, owner.name)
     actions, notes, refused = _mirror(key, owner, host, features, policy, recreate, cluster_ip)
     status = verdict.statuses[owner.name]
-    reason = "; ".join(filter(None, [status.reason, *notes]))
-    told = Status(status.state, reason, noteworthy=refused > 0, refused=refused)
+    reason = "; ".join(filter(None, [status.reason, *(words for _, words in notes)]))
+    # Of several the first has the word; that the source is silent outdoes them.
+    code = notes[0][0] if notes and status.state is State.MIRRORED else status.code
+    told = Status(status.state, code, reason, noteworthy=refused > 0, refused=refused)
     statuses = {**verdict.statuses, owner.name: told}
     former, contested = verdict.former, verdict.contested
     return Plan(actions, statuses, verdict.rule, owner.name, former, contested)
 
 
-def _waits_for_namespace(namespace: str, host: HostState, policy: Policy) -> str:
+def _waits_for_namespace(namespace: str, host: HostState, policy: Policy) -> Status | None:
     if host.namespace is None:
-        missing = f"namespace {namespace!r} does not exist, and none are created"
-        return "" if policy.create_namespaces else missing
+        why = f"namespace {namespace!r} does not exist, and none are created"
+        missing = Status(State.PENDING, Code.NAMESPACE_MISSING, why)
+        return None if policy.create_namespaces else missing
     if "deletionTimestamp" in host.namespace.document()["metadata"]:
-        return f"namespace {namespace!r} is being deleted"
-    return ""
+        why = f"namespace {namespace!r} is being deleted"
+        return Status(State.PENDING, Code.NAMESPACE_TERMINATING, why)
+    return None
 
 
 def _mirror(
@@ -154,7 +161,7 @@ def _mirror(
     policy: Policy,
     recreate: bool,
     cluster_ip: str,
-) -> tuple[tuple[Action, ...], list[str], int]:
+) -> tuple[tuple[Action, ...], list[_Note], int]:
     """What makes the name the owner's mirror, what people should know of it, and how many addresses
     are refused."""
     assert owner.service is not None
@@ -168,10 +175,11 @@ def _mirror(
     if cluster_ip and host.service is None and _has_address(desired["spec"]):
         desired["spec"]["clusterIP"] = cluster_ip
     actions += _service_actions(host, desired, recreate=recreate)
-    notes = left_out(service, features) if features.refused else []
-    notes += _family_notes(host, desired)
     slices, refused = admitted(source_slices(owner), owner.admission.addresses, host.reserved)
-    notes += [str(refused)] if refused else []
+    notes = [(Code.ADDRESS_REFUSED, str(refused))] if refused else []
+    if features.refused:
+        notes += [(Code.FIELD_LEFT_OUT, words) for words in left_out(service, features)]
+    notes += _family_notes(host, desired)
     if not any(isinstance(action, Delete) for action in actions):
         behind, taken = _behind(owner, service, slices, origin, host, desired, features, policy)
         actions += behind
@@ -243,13 +251,14 @@ def _service_actions(host: HostState, desired: Json, *, recreate: bool) -> list[
     return [Update(SERVICES, merged)]
 
 
-def _family_notes(host: HostState, desired: Json) -> list[str]:
+def _family_notes(host: HostState, desired: Json) -> list[_Note]:
     """Families that an existing mirror cannot follow."""
     held = host.service.document()["spec"].get("ipFamilies") if host.service is not None else None
     wanted = desired["spec"].get("ipFamilies")
     if not held or not wanted or held[0] == wanted[0]:
         return []
-    return [f"spec.ipFamilies begins with {held[0]}, not {wanted[0]}: the first cannot change"]
+    words = f"spec.ipFamilies begins with {held[0]}, not {wanted[0]}: the first cannot change"
+    return [(Code.FAMILY_FIXED, words)]
 
 
 def _behind(
@@ -261,7 +270,7 @@ def _behind(
     desired: Json,
     features: Features,
     policy: Policy,
-) -> tuple[list[Action], list[str]]:
+) -> tuple[list[Action], list[_Note]]:
     """What to do to the Endpoints and the slices; and what stands in the way.
 
     :param slices: what is to be behind the mirror, in the source's words.
@@ -292,9 +301,9 @@ def _behind(
         endpoints = silenced_endpoints(endpoints, owner.freshness)
     deletes = [action for action in steps if isinstance(action, Delete)]
     writes = [action for action in steps if not isinstance(action, Delete)]
-    return [*writes, *_endpoints_actions(host, endpoints), *deletes], [
-        f"EndpointSlice {name} exists and was not created by service-reflector" for name in foreign
-    ]
+    told = "EndpointSlice {} exists and was not created by service-reflector"
+    notes = [(Code.SLICE_TAKEN, told.format(name)) for name in foreign]
+    return [*writes, *_endpoints_actions(host, endpoints), *deletes], notes
 
 
 def _slice_actions(host: HostState, wanted: dict[str, Json]) -> list[Action]:

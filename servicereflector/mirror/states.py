@@ -7,6 +7,7 @@ from enum import Enum
 
 from ..kube.objects import Record
 from ..kube.slices import MANAGED_BY, MANAGER
+from ..reasons import Code
 from .addresses import NOTHING, Reserved
 from .admission import EVERYTHING, Admission
 from .copying import is_external
@@ -31,13 +32,16 @@ class State(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A state and its reason, a sentence for people.
+    """A state and its reason.
 
+    :ivar code: the reason in one word, for alerts and docs/reasons.md.
+    :ivar reason: a sentence for people.
     :ivar noteworthy: whether people should hear of it where the state alone is no reason to.
     :ivar refused: how many addresses were left out of the mirror.
     """
 
     state: State
+    code: Code
     reason: str = ""
     noteworthy: bool = False
     refused: int = 0

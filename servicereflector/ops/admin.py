@@ -26,6 +26,7 @@ from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException
 
 from ..emitter.answers import parameters_of
+from ..reasons import Code
 from .sockets import BindError, SiteService
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class AdminApi:
         except ValueError as error:
             return self._json(request, 400, {"error": str(error)})
         except Exception:
-            self.log.failure("an operator's question could not be answered")
+            text = "an operator's question could not be answered"
+            self.log.failure(text, reason=Code.INTERNAL_ERROR)
             return self._json(request, 500, {"error": "internal error, see the log"})
 
     @staticmethod
@@ -137,7 +139,8 @@ class AdminService(SiteService):
             super().startService()
         except (BindError, CannotListenError, OSError) as error:
             # Another process was faster. The program has more to do than to answer its operator.
-            self.log.warn("no admin socket: {error}", error=error)
+            code = Code.ADMIN_SOCKET_UNAVAILABLE
+            self.log.warn("no admin socket: {error}", reason=code, error=error)
 
     def _listen(self) -> IListeningPort:
         check_path(self._path)

@@ -16,6 +16,8 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from ..reasons import Code
+
 #: Upper bounds of the histogram's buckets, in seconds.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -104,6 +106,7 @@ class Turns:
         self._warned_at, self._untold = now, []
         self.log.warn(
             "the reactor did nothing else for {took:.3f} s, {computed:.3f} s of it computing{more}",
+            reason=Code.REACTOR_BLOCKED,
             took=took,
             computed=computed,
             more=more,

@@ -11,8 +11,10 @@ from ..kube.objects import Json, Record
 from ..kube.resources import ENDPOINTSLICES
 from ..kube.server import ServerInfo
 from ..kube.status import ApiError
+from ..kube.text import shown
 from ..listwatch.probe import ABSENT
 from ..mirror.features import Features, features_of
+from ..reasons import Code
 from ..store.versioned import Store
 
 #: What the role of the manifest says of EndpointSlices; that of older versions has less.
@@ -54,8 +56,9 @@ class Abilities:
             self.log.warn(
                 "the host does not let us list EndpointSlices, so mirrors have Endpoints only. A"
                 " role that lets us has this rule: {rule}. It said: {error}",
+                reason=Code.SLICES_FORBIDDEN,
                 rule=RULE,
-                error=error.message,
+                error=shown(error.message),
             )
         self.forbidden = True
 

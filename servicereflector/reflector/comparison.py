@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 
 from ..kube.annotations import REFLECTED
 from ..listwatch.informer import Informer
+from ..reasons import Code
 from .controller import Controller
 from .differences import judge
 
@@ -132,7 +133,7 @@ class Comparison(Service):
         if failure.check(RequestFailed):
             self.log.debug("the comparison ends early: {error}", error=failure.value)
         elif not failure.check(CancelledError, GeneratorExit):
-            self.log.failure("the comparison failed", failure)
+            self.log.failure("the comparison failed", failure, reason=Code.INTERNAL_ERROR)
 
     def _ended(self, _result: None) -> None:
         self._round = None
@@ -253,8 +254,12 @@ class Comparison(Service):
         told = list(keys)
         self.stats.differences[kind] += len(told)
         for key in told[:MOST_TOLD]:
-            self.log.warn("the comparison found {key}: {what}", key=key, what=what)
+            text, code = "the comparison found {key}: {what}", Code.COMPARISON_DIFFERENCE
+            self.log.warn(text, reason=code, key=key, what=what)
         if len(told) > MOST_TOLD:
             self.log.warn(
-                "the comparison found {more} more: {what}", more=len(told) - MOST_TOLD, what=what
+                "the comparison found {count} more: {what}",
+                reason=Code.COMPARISON_DIFFERENCE,
+                count=len(told) - MOST_TOLD,
+                what=what,
             )

@@ -101,7 +101,7 @@ async def known(what: str, verb: str, work: Awaitable[_T]) -> _T:
     except (CancelledError, Kept):
         raise
     except Exception as error:
-        _log.debug("{what}: {trace}", what=what, trace=Failure().getTraceback())
+        _log.debug("{what}", what=what, log_failure=Failure())
         words = f"{what}: {(str(error) or type(error).__name__)[:_MOST_WORDS]}"
         code = error.code if isinstance(error, ApiError) else 0
         if code == 403:

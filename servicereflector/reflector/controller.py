@@ -13,16 +13,21 @@ from dataclasses import replace
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from ..cooperation import BUDGET
 from ..election.fence import Fenced
 from ..kube.status import ApiError
+from ..kube.text import shown
 from ..mirror.features import Features
 from ..mirror.plan import Action, Delete, Plan, make_plan
 from ..mirror.policy import EndpointsApi, Policy
 from ..mirror.states import SourceState, State, Status
+from ..outages import ONLY_COUNTED
+from ..reasons import Code, code_of
+from ..telling import tell_failure, tell_recovery
+from .failing import Failing
 from .feed import Feed
 from .fleet import Fleet
 from .host import Host
@@ -92,6 +97,7 @@ class Controller(Service):
         self.fleet = Fleet(reactor, host, self._policy)
         self.fleet.use(sources)
         self._refusals = Refusals()
+        self._failing = Failing()
         self._feed = Feed(reactor, self.queue, host, self.fleet, self._pump_soon)
         self._contested: set[str] = set()
         self._early = False  # whether a plan was made while a first list was expected
@@ -340,6 +346,7 @@ class Controller(Service):
         plan = self._plan(key, states, features)
         if not self.may_write():
             self._feed.arrivals.take(key)
+            self._failing.recovered(key, now)
             self._outcomes.foreseen(key, plan)
             return
         self.stats.attempts += 1
@@ -349,6 +356,7 @@ class Controller(Service):
             if isinstance(action, Delete) and action.why:
                 self.log.info(
                     "{key}: the {kind} is deleted: {why}",
+                    reason=Code.RECREATED,
                     key=key,
                     kind=action.resource.kind,
                     why=action.why,
@@ -363,6 +371,8 @@ class Controller(Service):
         self._refusals.done(key)
         self.queue.forget(key)
         self._outcomes.carried_out(key, plan, self._delay(key, plan, states))
+        tally = self._failing.recovered(key, self._reactor.seconds())
+        tell_recovery(self.log, tally, "what could not be written is written, {after}")
 
     def _delay(self, key: str, plan: Plan, states: Sequence[SourceState]) -> Delay | None:
         """How long what was carried out took, where a source had told of a change."""
@@ -412,14 +422,32 @@ class Controller(Service):
             return
         # Not a refusal but a fault of ours, or an object of a shape that was never seen: the trace
         # helps whoever mends it.
-        self.log.debug("{key}: {trace}", key=key, trace=failure.getTraceback())
+        self.log.debug("{key}", key=key, log_failure=failure)
         self._fail(key, error, delay, State.FAILED)
 
     def _fail(self, key: str, error: BaseException | None, delay: float, state: State) -> None:
-        status = Status(state, str(error) or type(error).__name__)
+        now = self._reactor.seconds()
+        status = Status(state, code_of(error), shown(str(error)) or type(error).__name__)
         # The first failure is news, and so is one of another kind; the retries are not.
-        told = status in self.statuses.get(key, {}).values()
-        level = self.log.debug if told else self.log.warn
-        level("{key}: {reason}; again in {delay:.1f} s", key=key, reason=status.reason, delay=delay)
+        left = self._failing.first(key, status.code, now)
+        tally = self._failing.failed(key, now)
+        facts = {"key": key, "error": status.reason, "delay_seconds": round(delay, 1)}
+        self.log.emit(
+            LogLevel.debug if left is None else LogLevel.warn,
+            "{key}: {error}; again in {delay_seconds:.1f} s{more}",
+            reason=status.code,
+            state=state.value,
+            more=ONLY_COUNTED if left == 0 else "",
+            **facts,
+        )
+        if tally is not None:
+            tell_failure(
+                self.log,
+                tally,
+                "{still}{count} of the names cannot be written, such as {key}: {error}",
+                reason=status.code,
+                count=tally.parts,
+                **facts,
+            )
         exporting = [source.name for source in self.states(key) if source.exports]
         self._outcomes.failed(key, exporting, status)

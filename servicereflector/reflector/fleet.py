@@ -13,6 +13,7 @@ from ..mirror.breaker import Breaker
 from ..mirror.ownership import refusal
 from ..mirror.policy import Policy
 from ..mirror.states import SourceState
+from ..reasons import Code
 from .host import Host
 from .sources import Source
 
@@ -98,11 +99,12 @@ class Fleet:
         source.reviewed = epoch
         if self.breaker.listed(source.name, mirrors, missing, self._clock.seconds()):
             self.log.warn(
-                "the list of source {source} lacks {missing} of its {mirrors} mirrors:"
+                "the list of source {source} lacks {count} of its {mirrors} mirrors:"
                 " their deletion is held for {hold:g} s, or until service-reflector"
                 " release {source}",
+                reason=Code.HELD,
                 source=source.name,
-                missing=len(missing),
+                count=len(missing),
                 mirrors=len(mirrors),
                 hold=self._policy.limits.hold,
             )

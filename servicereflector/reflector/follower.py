@@ -8,7 +8,7 @@ from typing import Protocol
 
 from twisted.application.service import MultiService
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from ..kube.resources import ENDPOINTS, SERVICES
 from ..listwatch.api import Api
@@ -18,6 +18,8 @@ from ..listwatch.quota import Quotas, Room
 from ..mirror.admission import EVERYTHING, Admission
 from ..mirror.freshness import Freshness, Patience
 from ..mirror.policy import Policy
+from ..outages import Outage
+from ..reasons import Code
 from ..store.versioned import Store
 from .following import SliceFollower
 from .silence import SilenceWatch
@@ -46,9 +48,9 @@ class SourceSettings:
 
 
 _TOLD = {
-    Freshness.FRESH: "is heard again",
-    Freshness.STALE: "has been silent for {:.0f} s: its endpoints count as not ready",
-    Freshness.REMOVED: "has been silent for {:.0f} s: its endpoints are withdrawn",
+    Freshness.FRESH: (LogLevel.info, Code.RECOVERED, "is heard again"),
+    Freshness.STALE: (LogLevel.warn, Code.STALE, "endpoints of its mirrors count as not ready"),
+    Freshness.REMOVED: (LogLevel.warn, Code.WITHDRAWN, "endpoints of its mirrors are withdrawn"),
 }
 
 
@@ -68,6 +70,7 @@ class Follow(Protocol):
         heard: Callable[[], None],
         timing: Timing,
         room: Room,
+        outage: Outage,
     ) -> Informer: ...
 
 
@@ -110,6 +113,7 @@ class SourceFollower(MultiService):
         self._reactor = reactor
         self._informers: dict[Informer, float] = {}
         self._leads_since = 0.0
+        self._outage = Outage()
         self._room = Room(settings.quotas)
         timing, patience = timing or Timing(), settings.patience
         self._timing = replace(
@@ -135,6 +139,7 @@ class SourceFollower(MultiService):
             random=random,
             source=settings.name,
             namespace=namespace,
+            outage=self._outage,
         ).setServiceParent(self)
         self.silence.setServiceParent(self)
         self.source = Source(
@@ -174,6 +179,7 @@ class SourceFollower(MultiService):
             heard=self._note_heard,
             timing=self._timing,
             room=self._room,
+            outage=self._outage,
         )
         self._informers[informer] = self._reactor.seconds()
         return informer
@@ -208,11 +214,18 @@ class SourceFollower(MultiService):
         ]
 
     def _freshness_changed(self, freshness: Freshness) -> None:
-        level = self.log.info if freshness is Freshness.FRESH else self.log.warn
-        level(
+        level, code, what = _TOLD[freshness]
+        silent = self.silence.silent()
+        if freshness is not Freshness.FRESH:
+            what = f"has been silent for {silent:.0f} s: {what}"
+        self.log.emit(
+            level,
             "source {source} {what}",
+            reason=code,
             source=self.settings.name,
-            what=_TOLD[freshness].format(self.silence.silent()),
+            what=what,
+            state=freshness.value,
+            silent_seconds=round(silent, 1),
         )
         self.source.freshness = freshness
         self._silent(self.source)

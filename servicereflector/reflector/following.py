@@ -10,9 +10,12 @@ from twisted.logger import Logger
 
 from ..kube.resources import ENDPOINTSLICES
 from ..kube.status import ApiError
+from ..kube.text import shown
 from ..listwatch.api import Api
 from ..listwatch.informer import Informer
 from ..listwatch.probe import ABSENT, Probe
+from ..outages import Outage
+from ..reasons import Code
 from ..store.versioned import Store
 from .slices import Slices
 
@@ -42,6 +45,7 @@ class SliceFollower(MultiService):
         random: Callable[[], float],
         source: str,
         namespace: str = "",
+        outage: Outage | None = None,
     ) -> None:
         super().__init__()
         self._reactor = reactor
@@ -60,6 +64,7 @@ class SliceFollower(MultiService):
             namespace=namespace,
             found=self._found,
             absent=slices.forget,
+            outage=outage,
         )
         self._probe.setServiceParent(self)
 
@@ -84,8 +89,10 @@ class SliceFollower(MultiService):
             return
         self.log.warn(
             "{source}: no endpointslices any more, its Endpoints are read instead: {error}",
+            reason=Code.SLICES_NOT_SERVED,
             source=self._source,
-            error=str(error),
+            resource=ENDPOINTSLICES.plural,
+            error=shown(str(error)),
         )
         self._informer = None
         self._unfollow(informer)

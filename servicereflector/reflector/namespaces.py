@@ -20,6 +20,8 @@ from ..kube.resources import NAMESPACES, Resource
 from ..kube.status import ApiError
 from ..listwatch.poller import Poller
 from ..mirror.emptiness import added_to, occupants
+from ..outages import Outage
+from ..reasons import Code
 from ..store.versioned import Store
 from .contents import Api, Kept, found_in, known, resources_of
 
@@ -62,6 +64,7 @@ class NamespaceCleaner(Poller):
     """
 
     log = Logger()
+    what = "which namespaces are unused"
 
     def __init__(
         self,
@@ -72,8 +75,9 @@ class NamespaceCleaner(Poller):
         random: Callable[[], float],
         wanted: Callable[[str], bool],
         namespace: str = "",
+        outage: Outage | None = None,
     ) -> None:
-        super().__init__(reactor, random)
+        super().__init__(reactor, random, outage=outage)
         self._api = api
         self._namespaces = namespaces
         self._wanted = wanted
@@ -94,9 +98,6 @@ class NamespaceCleaner(Poller):
             if self.running:
                 await self._look_at(record, self._notes[record.uid])
         self._ask_in(LOOK_EVERY)
-
-    def _trouble(self, error: BaseException) -> None:
-        self.log.warn("unused namespaces are not looked for: {error}", error=str(error))
 
     def _is_unused(self, record: Record) -> bool:
         return (
@@ -123,7 +124,12 @@ class NamespaceCleaner(Poller):
             notes.empty_since = None
             if kept.gist not in notes.told:
                 notes.told.add(kept.gist)
-                self.log.info("namespace {name}: kept, as {why}", name=record.name, why=str(kept))
+                self.log.info(
+                    "namespace {namespace}: kept, as {why}",
+                    reason=Code.NAMESPACE_KEPT,
+                    namespace=record.name,
+                    why=str(kept),
+                )
 
     def _is_as_it_was(self, record: Record) -> bool:
         now = self._namespaces.get(record.key)
@@ -140,11 +146,15 @@ class NamespaceCleaner(Poller):
             if error.code not in (404, 409):
                 raise
             # News: it has changed since, and the next look begins anew.
-            self.log.debug("namespace {name}: {error}", name=record.name, error=error.message)
+            self.log.debug(
+                "namespace {namespace}: {error}", namespace=record.name, error=error.message
+            )
             return
         self.log.info(
-            "namespace {name}: deleted, as nothing is mirrored into it and nothing else is in it",
-            name=record.name,
+            "namespace {namespace}: deleted, as nothing is mirrored into it and nothing else is in"
+            " it",
+            reason=Code.NAMESPACE_DELETED,
+            namespace=record.name,
         )
 
     async def _must_be_empty(self, record: Record, notes: _Notes) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..mirror.plan import Action, Plan, describe
 from ..mirror.states import State, Status
+from ..reasons import Code
 from .delays import Delays
 from .journal import Journal
 from .statuses import Notice, NoticeListener, Statuses
@@ -72,7 +73,7 @@ class Outcomes:
         if plan.former:
             message = f"taken over from source {plan.former!r} by {plan.owner!r}"
             self.journal.note(key, self._epoch(), message)
-            self._told(Notice(key, plan.owner, "TakenOver", message))
+            self._told(Notice(key, plan.owner, Code.TAKEN_OVER, message))
         self._note(key, plan.statuses)
 
     def _delayed(self, key: str, delay: Delay) -> None:
@@ -88,7 +89,8 @@ class Outcomes:
         if not plan.actions:
             self._note(key, plan.statuses)
         elif plan.owner and key not in self.statuses:
-            pending = Status(State.PENDING, "the replica that leads is to mirror it")
+            why = "the replica that leads is to mirror it"
+            pending = Status(State.PENDING, Code.LEADER_PENDING, why)
             self._note(key, {**plan.statuses, plan.owner: pending})
 
     def failed(self, key: str, sources: Iterable[str], status: Status) -> None:

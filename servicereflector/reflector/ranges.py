@@ -20,8 +20,11 @@ from twisted.logger import Logger
 from ..kube.objects import Json
 from ..kube.resources import SERVICES
 from ..kube.status import ApiError
+from ..kube.text import shown
 from ..listwatch.poller import Poller
 from ..mirror.networks import Network, read_network, told_ranges
+from ..outages import Outage
+from ..reasons import Code
 
 #: Of each family one that no cluster has.
 IMPOSSIBLE = ("0.0.0.1", "::2")
@@ -53,6 +56,7 @@ class ServiceRanges(Poller):
     """
 
     log = Logger()
+    what = "its Service range"
 
     def __init__(
         self,
@@ -62,8 +66,9 @@ class ServiceRanges(Poller):
         *,
         random: Callable[[], float],
         namespace: str = "",
+        outage: Outage | None = None,
     ) -> None:
-        super().__init__(reactor, random)
+        super().__init__(reactor, random, outage=outage)
         self.known = False
         self._api = api
         self._learned = learned
@@ -88,7 +93,8 @@ class ServiceRanges(Poller):
                 "the host does not tell its Service range: of its ClusterIPs only those are refused"
                 " to sources that are seen, unless --reflector.service-cidr tells it. It said:"
                 " {said}",
-                said=said or "nothing",
+                reason=Code.SERVICE_RANGE_UNKNOWN,
+                said=shown(said) or "nothing",
             )
         first, self.known = not self.known, True
         if ranges or first:
@@ -128,8 +134,7 @@ class ServiceRanges(Poller):
         except (ApiError, ValueError, LookupError, TypeError):
             return []
 
-    def _trouble(self, error: BaseException) -> None:
-        self.log.debug("the Service range: {error}", error=str(error))
+    def _troubled(self, error: BaseException) -> None:
         if isinstance(error, ApiError):
             self._failures += 1
             if self._failures >= ATTEMPTS and not self.known:

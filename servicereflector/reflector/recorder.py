@@ -14,11 +14,15 @@ from typing import Protocol
 import orjson
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger
 
 from ..kube.objects import Json, key_of
 from ..kube.resources import EVENTS, Resource
 from ..kube.status import ApiError
+from ..kube.text import shown
+from ..outages import Outage
+from ..reasons import Code, code_of
+from ..telling import tell_failure, tell_recovery
 from .correlation import MOST_REMEMBERED, Correlator, Create, Key, Occurrence, Recent, Told
 
 #: The Events' source.
@@ -34,7 +38,7 @@ MOST_WRITES = 4
 MOST_WAITING = 100
 
 #: Reasons that are good news; all others are warnings.
-_NORMAL = ("TakenOver", "Restored")
+_NORMAL = (Code.TAKEN_OVER.value,)
 
 #: As a DNS subdomain may be long.
 _MOST_NAME = 253
@@ -81,7 +85,7 @@ class Recorder:
         self._workers: set[Deferred[None]] = set()
         self._names = 0
         self._dropped = 0
-        self._troubled = False
+        self._outage = Outage()
         self._stopped = False
 
     def tell(self, occurrence: Occurrence) -> None:
@@ -131,8 +135,9 @@ class Recorder:
                 self._busy.discard(key)
         if self._dropped:
             self.log.warn(
-                "{dropped} Events were not written, as more than {most} waited for the host",
-                dropped=self._dropped,
+                "{count} Events were not written, as more than {most} waited for the host",
+                reason=Code.EVENTS_NOT_WRITTEN,
+                count=self._dropped,
                 most=MOST_WAITING,
             )
             self._dropped = 0
@@ -147,7 +152,8 @@ class Recorder:
             self._correlator.unsaid(told)
             return
         self._written.put(key, orjson.dumps(answer))
-        self._troubled = False
+        tally = self._outage.recovered(self._reactor.seconds())
+        tell_recovery(self.log, tally, "Events are written again, {after}")
 
     async def _create(self, told: Told) -> Json:
         return await self._writer.create(EVENTS, self._document(told))
@@ -206,23 +212,25 @@ class Recorder:
             self.log.warn(
                 "the host does not let us update Events, so they do not tell how often something"
                 " happened. A role that lets us has this rule: {rule}. It said: {error}",
+                reason=Code.EVENTS_FORBIDDEN,
                 rule=RULE,
-                error=error.message,
+                error=shown(error.message),
             )
         self._correlator.repeats = False
 
     def _tell_of_failure(self, told: Told, error: Exception) -> None:
-        level = LogLevel.debug
+        tally = None
         if not (isinstance(error, ApiError) and _has_no_place(error)):
-            level = LogLevel.debug if self._troubled else LogLevel.warn
-            self._troubled = True
+            tally = self._outage.failed(code_of(error), self._reactor.seconds())
         involved = told.occurrence.involved
-        self.log.emit(
-            level,
-            "the Event {reason} of {key} was not written: {error}",
-            reason=told.occurrence.reason,
+        tell_failure(
+            self.log,
+            tally,
+            "{still}the Event {event} of {key} was not written: {error}",
+            reason=Code.EVENTS_NOT_WRITTEN,
+            event=told.occurrence.reason,
             key=key_of(involved.namespace, involved.name),
-            error=str(error),
+            error=shown(str(error)) or type(error).__name__,
         )
 
 

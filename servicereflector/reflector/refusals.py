@@ -16,9 +16,11 @@ from twisted.logger import Logger
 from ..kube.objects import Json
 from ..kube.resources import ENDPOINTSLICES, SERVICES
 from ..kube.status import ApiError
+from ..kube.text import shown
 from ..mirror.features import Features
 from ..mirror.plan import Action, Create, Delete, Update
 from ..mirror.refusals import refused_fields
+from ..reasons import Code
 from .abilities import RULE
 
 #: Fields that the API never lets change, or not in every way, by the start of their causes' field.
@@ -92,6 +94,7 @@ class Refusals:
                 if (field, value) not in self._fields:
                     self.log.info(
                         "the host refuses {field} {value}, which is left out from now on: {why}",
+                        reason=Code.FIELD_LEFT_OUT,
                         field=field,
                         value=value,
                         why=why,
@@ -110,8 +113,9 @@ class Refusals:
             self.log.warn(
                 "the host does not let us write EndpointSlices, so mirrors have Endpoints only. A"
                 " role that lets us has this rule: {rule}. It said: {error}",
+                reason=Code.SLICES_FORBIDDEN,
                 rule=RULE,
-                error=error.message,
+                error=shown(error.message),
             )
         self._warned = True
         course = Course.EVERYTHING if self.slices else Course.AGAIN

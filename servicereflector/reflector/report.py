@@ -10,12 +10,21 @@ from ..kube.text import shown
 from ..mirror.freshness import Freshness
 from ..mirror.plan import describe
 from ..mirror.states import HostState, SourceState
+from ..reasons import Code
 from .controller import Controller
 from .follower import SourceFollower
 
 _SILENT = {
-    Freshness.STALE: ("Stale", "silent for {:.0f} s: endpoints of its mirrors count as not ready"),
-    Freshness.REMOVED: ("Removed", "silent for {:.0f} s: endpoints of its mirrors are withdrawn"),
+    Freshness.STALE: (
+        "Stale",
+        Code.STALE,
+        "silent for {:.0f} s: endpoints of its mirrors count as not ready",
+    ),
+    Freshness.REMOVED: (
+        "Removed",
+        Code.WITHDRAWN,
+        "silent for {:.0f} s: endpoints of its mirrors are withdrawn",
+    ),
 }
 
 
@@ -33,6 +42,7 @@ def report_sources(
     found = []
     for name, states in counts.items():
         told: Json = {"name": name, "location": "", "state": "Gone", "reason": "not configured"}
+        told["code"] = Code.ORPHANED.value
         if (follower := followers.get(name)) is not None:
             told |= _report_source(controller, follower, now)
         found.append({**told, "mirrors": dict(sorted(states.items()))})
@@ -41,26 +51,31 @@ def report_sources(
 
 def _report_source(controller: Controller, follower: SourceFollower, now: float) -> Json:
     source, breaker = follower.source, controller.fleet.breaker
-    troubles = (f"{i.store.resource.plural}: {i.stats.trouble}" for i in follower.informers)
-    reason = next((told for told in troubles if not told.endswith(": ")), "")
+    failing = next((i for i in follower.informers if i.stats.trouble), None)
+    reason = f"{failing.store.resource.plural}: {failing.stats.trouble}" if failing else ""
+    code = failing.stats.code.value if failing else "" if source.synced else Code.NOT_LISTED.value
     state = "Failing" if reason else "Synced" if source.synced else "Connecting"
     if source.freshness is not Freshness.FRESH:
-        state, told = _SILENT[source.freshness]
+        state, silent, told = _SILENT[source.freshness]
+        code = silent.value
         reason = "; ".join(filter(None, [told.format(follower.silence.silent()), reason]))
     held = breaker.count(source.name)
     until = breaker.until(source.name)
     if held:
         held_told = f"the deletion of {held} mirrors is held: its last list lacks most of them"
         reason = "; ".join(filter(None, [held_told, reason]))
+        code = Code.HELD.value
     rejected = sum(len(i.rejections) for i in follower.informers)
     if rejected:
         firsts = (f"{i.store.resource.plural}: {i.rejections.first}" for i in follower.informers)
         first = next((told for told in firsts if not told.endswith(": ")), "")
         reason = "; ".join(filter(None, [reason, f"{rejected} rejected, such as {shown(first)}"]))
+        code = code or Code.OBJECT_REJECTED.value
     heard = [i.stats.heard_at for i in follower.informers if i.stats.heard_at is not None]
     return {
         "location": follower.settings.url,
         "state": state,
+        "code": code,
         "reason": reason,
         "services": len(source.services),
         "rejected": rejected,
@@ -78,6 +93,7 @@ def report_mirrors(controller: Controller) -> list[Json]:
             "source": name,
             "source_key": _source_key(controller, name, key),
             "state": status.state.value,
+            "code": status.code.value,
             "reason": status.reason,
             "refused_addresses": status.refused,
         }
@@ -120,6 +136,7 @@ def explain(controller: Controller, key: str, time: Callable[[float], str]) -> d
                 "source_key": claim,
                 "synced": state.synced,
                 "state": statuses[state.name].state.value if state.name in statuses else "",
+                "code": statuses[state.name].code.value if state.name in statuses else "",
                 "reason": statuses[state.name].reason if state.name in statuses else "",
             }
             for state in states

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from ..mirror.states import State, Status
+from ..reasons import Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +17,12 @@ class Notice:
     """What people should find where they look for it: as an Event beside the object.
 
     :ivar source: the name of the source that it is about.
-    :ivar reason: the Event's, one word.
+    :ivar reason: the Event's.
     """
 
     key: str
     source: str
-    reason: str
+    reason: Code
     message: str
 
 
@@ -29,21 +30,21 @@ class Notice:
 NoticeListener = Callable[[Notice], None]
 
 _NOTEWORTHY = {
-    State.CONFLICT: ("Conflict", "not mirrored from source {!r}: {}"),
-    State.REJECTED: ("Rejected", "not mirrored from source {!r}: {}"),
-    State.HELD: ("Held", "source {!r}: {}"),
-    State.STALE: ("Stale", "source {!r}: {}"),
-    State.WITHDRAWN: ("Stale", "source {!r}: {}"),
+    State.CONFLICT: "not mirrored from source {!r}: {}",
+    State.REJECTED: "not mirrored from source {!r}: {}",
+    State.HELD: "source {!r}: {}",
+    State.STALE: "source {!r}: {}",
+    State.WITHDRAWN: "source {!r}: {}",
 }
 
 #: What the others have where the status says that people should hear of it.
-_REFUSED = ("Refused", "source {!r}: {}")
+_REFUSED = "source {!r}: {}"
 
 #: All mirrors of a source have these together, which one line about the source tells.
 _QUIET_TO_LEAVE = (State.HELD, State.STALE, State.WITHDRAWN)
 
-#: Pending is what nearly every new Service is for a moment.
-_QUIET = (State.PENDING, *_QUIET_TO_LEAVE)
+#: Pending is what nearly every new Service is for a moment; the controller tells its failures.
+_QUIET = (State.PENDING, State.FAILED, State.REJECTED, *_QUIET_TO_LEAVE)
 
 
 class Statuses(dict[str, dict[str, Status]]):
@@ -74,17 +75,19 @@ class Statuses(dict[str, dict[str, Status]]):
         for source, status in statuses.items():
             if (former := before.get(source)) != status:
                 quiet = status.state in _QUIET or (former and former.state in _QUIET_TO_LEAVE)
-                level = self.log.debug if quiet else self.log.info
-                level(
-                    "{key} of {source}: {state}{reason}",
+                self.log.emit(
+                    LogLevel.debug if quiet else LogLevel.info,
+                    "{key} of {source}: {state}{why}",
+                    reason=status.code,
                     key=key,
                     source=source,
                     state=status.state.value,
-                    reason=f": {status.reason}" if status.reason else "",
+                    why=f": {status.reason}" if status.reason else "",
                 )
                 self._tell(key, source, status)
         for source in before.keys() - statuses.keys():
-            self.log.info("{key} of {source}: no longer mirrored", key=key, source=source)
+            text = "{key} of {source}: no longer mirrored"
+            self.log.info(text, reason=Code.GONE, key=key, source=source)
         return before != statuses
 
     def tell_again(self) -> None:
@@ -104,5 +107,5 @@ class Statuses(dict[str, dict[str, Status]]):
 
     def _tell(self, key: str, source: str, status: Status) -> None:
         if status.noteworthy or status.state in _NOTEWORTHY:
-            reason, message = _NOTEWORTHY.get(status.state, _REFUSED)
-            self._told(Notice(key, source, reason, message.format(source, status.reason)))
+            message = _NOTEWORTHY.get(status.state, _REFUSED)
+            self._told(Notice(key, source, status.code, message.format(source, status.reason)))

@@ -13,6 +13,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..client.connection import ConfigError
+from ..outages import Outage
+from ..reasons import Code
+from ..telling import tell_failure, tell_recovery
 from .files import SourceFile
 from .scanner import Scan, Scanner
 
@@ -51,6 +54,7 @@ class SourceDirectory(Service):
         self.sources: dict[str, SourceFile] = {}
         self.problems: dict[str, str] = {}
         self.trouble = ""
+        self._outage = Outage()
         self._reactor = reactor
         self._directory = directory.absolute()
         self._changed = changed
@@ -80,7 +84,7 @@ class SourceDirectory(Service):
         self._scanning = True
         scanned = self._defer_to_thread(self._scanner.scan)
         scanned.addCallbacks(self._scanned, self._failed)
-        scanned.addErrback(lambda f: self.log.failure("the sources could not be changed", f))
+        scanned.addErrback(self._defective)
         scanned.addCallback(self._scan_later)
 
     def _scan_later(self, _: object) -> None:
@@ -88,25 +92,34 @@ class SourceDirectory(Service):
         if self.running:
             self._timer = self._reactor.callLater(INTERVAL, self._scan)
 
+    def _defective(self, failure: Failure) -> None:
+        text = "the sources could not be changed"
+        self.log.failure(text, failure, reason=Code.INTERNAL_ERROR)
+
     def _failed(self, failure: Failure) -> None:
         if not self.running:
             return
         # Other errors than ours may quote what is in the files.
         error = failure.value
         trouble = str(error) if isinstance(error, ConfigError) else type(error).__name__
-        if not self.trouble:
-            self.log.warn(
-                "the source directory cannot be read, its sources stay as they are: {error}",
-                error=trouble,
-            )
         self.trouble = trouble
+        tally = self._outage.failed(Code.SOURCE_DIR_UNREADABLE, self._reactor.seconds())
+        if tally is None:
+            return  # to look is no attempt that anybody would want to follow
+        tell_failure(
+            self.log,
+            tally,
+            "{still}the source directory cannot be read, its sources stay as they are: {error}",
+            reason=Code.SOURCE_DIR_UNREADABLE,
+            error=trouble,
+        )
 
     def _scanned(self, scan: Scan) -> None:
         if not self.running:
             return
-        if self.trouble:
-            self.trouble = ""
-            self.log.info("the source directory can be read again")
+        self.trouble = ""
+        tally = self._outage.recovered(self._reactor.seconds())
+        tell_recovery(self.log, tally, "the source directory can be read again, {after}")
         bad = {name: file for name, file in self._files.items() if file in scan.problems}
         files = {**bad, **scan.files}
         sources = {name: scan.sources.get(name) or self.sources[name] for name in sorted(files)}
@@ -123,10 +136,9 @@ class SourceDirectory(Service):
         for file, problem in problems.items():
             if self.problems.get(file) == problem:
                 continue
-            if file in files.values():
-                self.log.warn("{problem}; its source stays as it was", problem=problem)
-            else:
-                self.log.warn("{problem}", problem=problem)
+            kept = "; its source stays as it was" if file in files.values() else ""
+            code = Code.SOURCE_FILE_UNUSABLE
+            self.log.warn("{problem}{kept}", reason=code, problem=problem, kept=kept)
 
     def _tell_sources(
         self,
@@ -138,10 +150,13 @@ class SourceDirectory(Service):
             before, now = self.sources.get(name), sources.get(name)
             path = str(self._directory / (files.get(name) or self._files[name]))
             if before is None:
-                self.log.info("source {source}: added from {path}", source=name, path=path)
+                code, what = Code.SOURCE_ADDED, "added from {path}"
             elif now is None:
-                self.log.info("source {source}: removed with {path}", source=name, path=path)
+                code, what = Code.SOURCE_REMOVED, "removed with {path}"
             elif before != now:
-                self.log.info("source {source}: changed in {path}", source=name, path=path)
+                code, what = Code.SOURCE_CHANGED, "changed in {path}"
             elif files[name] in self.problems and files[name] not in problems:
-                self.log.info("source {source}: {path} is good again", source=name, path=path)
+                code, what = Code.RECOVERED, "{path} is good again"
+            else:
+                continue
+            self.log.info("source {source}: " + what, reason=code, source=name, path=path)
