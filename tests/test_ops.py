@@ -92,6 +92,7 @@ def every_level(logger: Logger) -> None:
         ("debug", "twisted.web.server", "warn"),
         ("info", "twisted.web.server", "warn"),
         ("info", "log_legacy", "warn"),
+        ("info", "servicereflector.ops.channels.Channel", "warn"),
         ("error", "twisted.web.server", "error"),
     ],
 )

@@ -34,6 +34,10 @@ _LEVELS = {
 
 _PACKAGE = "servicereflector."
 
+#: Who tells what Twisted tells: of every factory that it starts, of every idle client. Its channel
+#: does so in the name of ours.
+_TWISTED = ("twisted", "log_legacy", "-", f"{_PACKAGE}ops.channels")
+
 #: Characters of a message, or of a line of a trace, that are written.
 MOST_MESSAGE = 1000
 
@@ -150,7 +154,6 @@ def _nowhere(_event: LogEvent) -> None:
 def _predicate(level: str) -> LogLevelFilterPredicate:
     predicate = LogLevelFilterPredicate(defaultLogLevel=_LEVELS[level])
     if level != "all":
-        # Twisted tells of every factory that it starts.
-        for namespace in ("twisted", "log_legacy", "-"):
+        for namespace in _TWISTED:
             predicate.setLogLevelForNamespace(namespace, max(LogLevel.warn, _LEVELS[level]))
     return predicate

@@ -444,8 +444,9 @@ class Controller(Service):
             tell_failure(
                 self.log,
                 tally,
-                "{still}{count} of the names cannot be written, such as {key}: {error}",
+                "{still}{names} could not be written, such as {key}: {error}",
                 reason=status.code,
+                names="1 name" if tally.parts == 1 else f"{tally.parts} names",
                 count=tally.parts,
                 **facts,
             )
