@@ -22,6 +22,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import servicereflector
+from servicereflector.ops.logs import FACTS
 from servicereflector.testing.certificates import Authority
 from servicereflector.testing.processes import free_port
 
@@ -606,22 +607,30 @@ def test_logs_are_json_lines(
     program.stop()
     documents = [json.loads(line) for line in program.lines()]
     for document in documents:
-        assert document.keys() - {"trace"} == {"ts", "level", "logger", "msg"}
+        assert document.keys() - set(FACTS) - {"trace"} == {"ts", "level", "logger", "msg"}
+        assert document["reason"]
     assert documents[0]["level"] == "info"
     assert documents[0]["logger"] == "emitter.certificates.Certificates"
     assert documents[0]["msg"].startswith("HTTPS shows the self-signed certificate sha256:")
     assert documents[1]["level"] == "warn"
-    assert documents[1]["logger"] == "listwatch.informer.Informer"
+    assert documents[1]["logger"].startswith("listwatch.")
     assert documents[1]["msg"].startswith("host: ")
+    assert (documents[1]["source"], documents[1]["reason"]) == ("host", "Unreachable")
+    told = [document for document in documents if document.get("source") == "host"]
+    assert len(told) == 1, "whatever asks the host, that it is away is one line"
 
 
 def test_logs_are_text_where_asked_for(start: Callable[..., Program], unreachable: Path) -> None:
-    """A time, a level, and the message."""
+    """A time, a level, the reason, and the message; in no colours, as this is no terminal."""
     program = start(unreachable, "--log-format=text")
     program.eventually("a warning is logged", lambda: "host: " in "".join(program.lines()))
     program.stop()
-    shape = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO  HTTPS|WARN  host:) ")
+    shape = re.compile(
+        r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
+        r"(INFO  CertificateShown: HTTPS|WARN  Unreachable: host:) "
+    )
     assert all(shape.match(line) for line in program.lines()), program.lines()
+    assert "\x1b" not in "".join(program.lines())
 
 
 def test_no_logs_means_none(start: Callable[..., Program], unreachable: Path) -> None:

@@ -83,4 +83,4 @@ def _words(error: BaseException) -> str:
         told = error.args[0] if error.args and isinstance(error.args[0], list) else []
         return f"TLS: {', '.join(str(entry[-1]) for entry in told) or 'connection closed'}"
     # Some carry what the server sent, of whatever length.
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

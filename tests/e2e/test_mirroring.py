@@ -164,7 +164,7 @@ def test_what_somebody_made_here_is_never_touched_and_the_conflict_is_told(
 
     def event() -> Json | None:
         found = west.must("GET", "/api/v1/namespaces/own/events")["items"]
-        return next((e for e in found if e["reason"] == "Conflict"), None)
+        return next((e for e in found if e["reason"] == "NameTaken"), None)
 
     told = eventually("an Event", event, SOON)
     assert told["involvedObject"]["uid"] == mine["metadata"]["uid"]

@@ -317,7 +317,7 @@ def test_events_of_conflicts_are_counted(
         ),
     )
     eventually(program.log, lambda: program.mirrored("east", "Conflict") == 30)
-    event = eventually("an Event", lambda: west.events("conflict", "Conflict"))[0]
+    event = eventually("an Event", lambda: west.events("conflict", "NameTaken"))[0]
     key = f"conflict/{event['involvedObject']['name']}"
     assert event["involvedObject"]["uid"] == west.identity(key)[0]
     assert event["type"] == "Warning"
@@ -328,7 +328,7 @@ def test_events_of_conflicts_are_counted(
 
     def told() -> int:
         """How often it happened, by what the Events say."""
-        events = west.events("conflict", "Conflict")
+        events = west.events("conflict", "NameTaken")
         others = (re.search(r"\(and (\d+) more\)$", event["message"]) for event in events)
         return sum(e["count"] for e in events) + sum(int(o[1]) for o in others if o)
 
@@ -347,7 +347,7 @@ def test_events_of_conflicts_are_counted(
         return told() == happened > 30
 
     eventually(program.log, all_is_told)
-    events = west.events("conflict", "Conflict")
+    events = west.events("conflict", "NameTaken")
     assert len(events) < 30
     (again,) = (e for e in events if e["metadata"]["uid"] == event["metadata"]["uid"])
     assert again["count"] == happened - 29
@@ -366,7 +366,7 @@ def test_what_the_host_refuses_is_told(east: Cluster, west: Cluster, direct: str
     )
     eventually(program.log, lambda: west.ips("refused/one-cart") == ["10.9.0.1"])
     eventually(program.log, lambda: program.mirrored("1", "Rejected") == 1)
-    (event,) = eventually("an Event", lambda: west.events("refused", "Rejected"))
+    (event,) = eventually("an Event", lambda: west.events("refused", "HostRefused"))
     assert event["involvedObject"]["name"] == "1-cart"
     assert event["message"].startswith("not mirrored from source '1': ")
     assert "a DNS-1035 label" in event["message"]
@@ -392,7 +392,7 @@ def test_a_source_leads_nobody_into_the_host_itself(
     )
     eventually(program.log, lambda: west.ips("range/cart") == ["10.9.0.1", "100.64.0.1"])
     assert program.metric('service_reflector_refused_addresses{source="ranged"}') == 3
-    (event,) = eventually("an Event", lambda: west.events("range", "Refused"))
+    (event,) = eventually("an Event", lambda: west.events("range", "AddressRefused"))
     assert event["involvedObject"]["name"] == "cart"
     assert event["message"] == (
         "source 'ranged': 3 addresses are refused: '10.2.0.1' (a ClusterIP of the host),"

@@ -84,7 +84,7 @@ class Tour:
         key = f"{self.here}/taken"
 
         def told() -> list[Json]:
-            return self.host.events(self.here, "Conflict")
+            return self.host.events(self.here, "NameTaken")
 
         def told_again() -> bool:
             self.east.delete("services", key)
