@@ -66,12 +66,13 @@ def status_text(status: Json) -> Iterator[str]:
             "REJECTED",
         )
         rows = [_source_row(source) for source in status["sources"]]
-        yield from table([(*header, "HEARD", "LOCATION", "REASON"), *rows])
+        yield from table([(*header, "HEARD", "LOCATION", "CODE", "REASON"), *rows])
     yield from (f"! {problem}" for problem in status.get("problems", ()))
     if mirrors := status.get("mirrors"):
         yield ""
         rows = [_mirror_row(m) for m in sorted(mirrors, key=lambda m: m.get("state") == "Mirrored")]
-        yield from table([("NAMESPACE", "NAME", "SOURCE", "SOURCE-KEY", "STATE", "REASON"), *rows])
+        header = ("NAMESPACE", "NAME", "SOURCE", "SOURCE-KEY", "STATE", "CODE", "REASON")
+        yield from table([header, *rows])
 
 
 def _source_row(source: Json) -> tuple[str, ...]:
@@ -90,6 +91,7 @@ def _source_row(source: Json) -> tuple[str, ...]:
         str(source.get("rejected") or ""),  # a column only where there are any
         "never" if heard is None else f"{human_duration(heard)} ago",
         source.get("location", ""),
+        _code(source),
         source.get("reason", ""),
     )
 
@@ -98,8 +100,14 @@ def _mirror_row(mirror: Json) -> tuple[str, ...]:
     key = mirror.get("key", "")
     namespace, _, name = key.partition("/")
     theirs = mirror.get("source_key", key)
-    told = (mirror.get(member, "") for member in ("state", "reason"))
+    told = (mirror.get("state", ""), _code(mirror), mirror.get("reason", ""))
     return (namespace, name, mirror.get("source", ""), theirs if theirs != key else "", *told)
+
+
+def _code(told: Json) -> str:
+    """The reason's code, where the state is not the same word."""
+    code = str(told.get("code", ""))
+    return code if code != told.get("state") else ""
 
 
 def is_known(told: Json) -> bool:
@@ -121,7 +129,7 @@ def explain_text(told: Json) -> Iterator[str]:
     yield f"  in the host: {_host_text(told.get('host', {}))}"
     if claims := told.get("claims"):
         yield ""
-        header = ("SOURCE", "SERVICE", "LISTED", "STATE", "REASON")
+        header = ("SOURCE", "SERVICE", "LISTED", "STATE", "CODE", "REASON")
         yield from table([header, *map(_claim_row, claims)])
     if actions := told.get("next"):
         yield ""
@@ -144,7 +152,7 @@ def _claim_row(claim: Json) -> tuple[str, ...]:
     source, key, state, reason = (
         claim.get(member, "") for member in ("source", "source_key", "state", "reason")
     )
-    return (source, key, "yes" if claim.get("synced") else "no", state, reason)
+    return (source, key, "yes" if claim.get("synced") else "no", state, _code(claim), reason)
 
 
 def _host_text(host: Json) -> str:

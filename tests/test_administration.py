@@ -65,9 +65,9 @@ def test_the_status_of_a_program_that_works(mesh: Mesh) -> None:
     assert first["mirrors"] == {"Conflict": 1, "Mirrored": 1}
     assert 0 <= first["heard_seconds_ago"] <= STARTING + 2
     assert (second["name"], second["mirrors"]) == ("north", {})
-    assert [(m["key"], m["source"], m["state"]) for m in status["mirrors"]] == [
-        ("shop/cart", "east", "Mirrored"),
-        ("shop/taken", "east", "Conflict"),
+    assert [(m["key"], m["source"], m["state"], m["code"]) for m in status["mirrors"]] == [
+        ("shop/cart", "east", "Mirrored", "Mirrored"),
+        ("shop/taken", "east", "Conflict", "NameTaken"),
     ]
 
 
@@ -90,20 +90,22 @@ def test_the_status_of_sources_in_trouble(mesh: Mesh) -> None:
     north.start()
     mesh.advance(100)
     first, second = administration(west).status()["sources"]
-    assert first["state"] == "Stale"
+    assert (first["state"], first["code"]) == ("Stale", "Stale")
     assert first["reason"].startswith("silent for ")
     assert first["mirrors"] == {"Stale": 1}
-    assert second["state"] == "Synced"
+    assert (second["state"], second["code"]) == ("Synced", "Held")
     assert second["held"] == 3
     assert 0 < second["held_until_seconds"] <= 300
     assert second["mirrors"] == {"Held": 3}
     mesh.advance(250)
-    assert administration(west).status()["sources"][0]["state"] == "Removed"
+    first, _ = administration(west).status()["sources"]
+    assert (first["state"], first["code"]) == ("Removed", "Withdrawn")
     east.emitter.silence(False)
     west.use_sources("north")
     mesh.advance(1)
     *_, gone = administration(west).status()["sources"]
     assert (gone["name"], gone["state"], gone["mirrors"]) == ("east", "Gone", {"Orphaned": 1})
+    assert gone["code"] == "Orphaned"
 
 
 def test_a_source_that_fails_tells_why(mesh: Mesh) -> None:
@@ -115,13 +117,13 @@ def test_a_source_that_fails_tells_why(mesh: Mesh) -> None:
     east.emitter.cut()
     mesh.advance(30)
     (told,) = administration(west).status()["sources"]
-    assert told["state"] == "Failing"
+    assert (told["state"], told["code"]) == ("Failing", "Unreachable")
     assert told["reason"].startswith("services: ")
     assert "refuses" in told["reason"]
     east.emitter.refuse(False)
     mesh.advance(31)
     (told,) = administration(west).status()["sources"]
-    assert (told["state"], told["reason"]) == ("Synced", "")
+    assert (told["state"], told["code"], told["reason"]) == ("Synced", "", "")
 
 
 def test_a_mirror_explained(mesh: Mesh) -> None:
@@ -164,7 +166,7 @@ def test_what_is_not_mirrored_explained(mesh: Mesh) -> None:
     assert taken["host"]["service"] == "foreign"
     assert taken["owner"] is None
     (claim,) = ask("secret/cart")["claims"]
-    assert claim["state"] == "Refused"
+    assert (claim["state"], claim["code"]) == ("Refused", "NamespaceRefused")
     assert "denied" in claim["reason"]
     nothing = ask("shop/nothing")
     assert (nothing["claims"], nothing["host"]["service"]) == ([], "absent")

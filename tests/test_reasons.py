@@ -191,6 +191,7 @@ def test_codes_are_written_as_kubernetes_reasons_are() -> None:
         (ApiError(400, "what"), Code.REQUEST_REFUSED),
         (ApiError(422, "invalid"), Code.HOST_REFUSED),
         (BadAnswer("HTML"), Code.BAD_ANSWER),
+        (ApiError(302, "to a login page"), Code.BAD_ANSWER),
         (BadObject("no list"), Code.BAD_ANSWER),
         (JSONDecodeError("no JSON", "<", 0), Code.BAD_ANSWER),
         (BodyTooLarge("1 GB"), Code.ANSWER_TOO_LARGE),

@@ -19,6 +19,7 @@ import pytest
 from e2e.clusters import ask, eventually, fetch, hurried
 from test_command import Cluster, environment, kubeconfig
 
+from servicereflector.ops.logs import FACTS
 from servicereflector.testing.certificates import Authority
 from servicereflector.testing.credentialfiles import write_kubeconfig, write_tokens
 from servicereflector.testing.processes import Process, free_port
@@ -235,6 +236,12 @@ def test_no_credential_is_told_or_sent_elsewhere(
     lines = re.sub(r"-----.*?-----", "", key.read_text()).split()
     secrets = [*TOKENS.values(), *lines]
     assert {place: found for place, text in told.items() if (found := leaks(text, secrets))} == {}
+    documents = [json.loads(line) for line in told["log"].splitlines() if line.startswith("{")]
+    members = {name for document in documents for name in document}
+    assert members - set(FACTS) - {"trace"} == {"ts", "level", "logger", "msg"}
+    # What could have told them did: these lines quote what the servers answered with.
+    reasons = {document.get("reason") for document in documents}
+    assert {"Forbidden", "BadAnswer", "FileUnusable", "SourceFileUnusable"} <= reasons
     assert "which is not followed" in told["log"]
     assert "no Bearer …" in told["log"]
     assert servers["elsewhere"].seen == []

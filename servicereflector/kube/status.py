@@ -85,6 +85,8 @@ class ApiError(Exception):
         # In the words of the quota's admission, which has no reason of its own.
         if self.code == 403 and "exceeded quota" in self.message:
             return Code.QUOTA_EXCEEDED
+        if self.code < 400:
+            return Code.BAD_ANSWER  # a redirection, as login pages and proxies have it
         other = Code.SERVER_ERROR if self.code >= 500 else Code.REQUEST_REFUSED
         return _TOLD_AS.get(self.code, other)
 
