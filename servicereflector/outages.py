@@ -2,20 +2,21 @@
 
 One line for each change, not for each try:
 
-- The first failure is told, and the first of each other kind.
+- The first failure is told, and the first of each kind.
 - Of those that follow one is told when a minute has passed since the first, and then after 5, 15
   and 60 minutes, and every hour; with how many there were.
 - The first success is told, with how long it had failed; where one success proves little, once
   successes have lasted for a while.
 
-What fails together is one outage: the watches of a source are its parts. It is over when none of
-them fails any more.
+What fails together is one outage: the watches of a source are its parts, and what one of them has
+told, no other tells. It is over when none of them fails any more; and for those parts that fail no
+more, when what still fails does so for another reason, such as a right that is missing.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .reasons import Code
 
@@ -47,48 +48,72 @@ class Tally:
         return f"{attempts} in {duration(self.seconds)}"
 
 
+@dataclass(slots=True)
+class _Part:
+    """
+    :ivar kinds: as what it failed since it began.
+    :ivar last: as what it failed lastly.
+    :ivar since: when its successes began, None while there are none.
+    """
+
+    began: float
+    last: Code
+    attempts: int = 0
+    kinds: set[Code] = field(default_factory=set)
+    since: float | None = None
+
+
 class Outage:
     """Times are seconds of one clock that is never set."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, float | None] = {}  # since when it succeeds, None where it does not
-        self._kinds: set[Code] = set()
+        self._parts: dict[str, _Part] = {}  # that fail, or have not succeeded for long
         self._began = 0.0
-        self._over = 0.0  # since when those parts succeed that fail no more
+        self._over = 0.0  # since when those succeed that fail no more
         self._attempts = 0
         self._reminded = 0  # how many reminders are behind
 
     def failed(self, code: Code, now: float, part: str = "") -> Tally | None:
-        """Note a failure; what to tell of it, None for nothing."""
+        """Note a failure; what to tell of it, None for nothing: for its kind, how much of the part
+        has failed; for the time, how much of all."""
         if not self._parts:
-            self._kinds.clear()
             self._began = self._over = now
             self._attempts = self._reminded = 0
-        self._parts[part] = None
+        others = {other.last for name, other in self._parts.items() if name != part}
+        failing = self._parts.setdefault(part, _Part(now, code))
+        news = code not in failing.kinds and code not in others
+        failing.kinds.add(code)
+        failing.last, failing.since = code, None
+        failing.attempts += 1
         self._attempts += 1
-        lasted = now - self._began
-        reminders = _reminders(lasted)
-        told = code not in self._kinds or reminders > self._reminded
-        self._kinds.add(code)
         # A failure that is told for its kind is as good as a reminder.
-        self._reminded = reminders
-        return Tally(self._attempts, lasted, len(self._parts)) if told else None
+        reminded, self._reminded = self._reminded, _reminders(now - self._began)
+        if news:
+            return Tally(failing.attempts, now - failing.began, len(self._parts))
+        if self._reminded > reminded:
+            return Tally(self._attempts, now - self._began, len(self._parts))
+        return None
 
     def recovered(self, now: float, part: str = "", lasting: float = 0.0) -> Tally | None:
-        """Note a success, or that the part is not tried any more; what to tell, None for nothing.
+        """Note a success, or that the part is not tried any more; what to tell, None for nothing:
+        of all, where nothing fails any more; of the part, where others fail for other reasons.
 
         :param lasting: seconds for which successes must have lasted; note another one then.
         """
-        if part not in self._parts:
+        failed = self._parts.get(part)
+        if failed is None:
             return None
-        since = self._parts[part]
-        if since is None:
-            since = self._parts[part] = now
-        if now - since < lasting:
+        if failed.since is None:
+            failed.since = now
+        if now - failed.since < lasting:
             return None
         del self._parts[part]
-        self._over = max(self._over, since)
-        return None if self._parts else Tally(self._attempts, self._over - self._began, 0)
+        self._over = max(self._over, failed.since)
+        if not self._parts:
+            return Tally(self._attempts, self._over - self._began, 0)
+        if failed.kinds.isdisjoint(other.last for other in self._parts.values()):
+            return Tally(failed.attempts, failed.since - failed.began, len(self._parts))
+        return None
 
 
 class Ration:

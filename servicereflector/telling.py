@@ -32,10 +32,15 @@ def tell_recovery(log: Logger, tally: Tally | None, text: str, **facts: object) 
     if tally is None:
         return
     told = f"after {tally.attempts} failed {'attempt' if tally.attempts == 1 else 'attempts'}"
+    told += f" in {duration(tally.seconds)}"
+    if tally.parts:
+        told += (
+            f"; {tally.parts} still {'fails' if tally.parts == 1 else 'fail'} for another reason"
+        )
     log.info(
         text,
         reason=Code.RECOVERED,
-        after=f"{told} in {duration(tally.seconds)}",
+        after=told,
         attempts=tally.attempts,
         lasted_seconds=round(tally.seconds, 1),
         **facts,

@@ -103,9 +103,9 @@ def test_a_source_that_is_cut_is_told_once_then_now_and_then_and_when_it_is_back
     assert attempts == sorted(attempts)
     # The last watch is back as soon as its delay is over, and settles for a while.
     assert 1200 <= recovery["lasted_seconds"] < 1200 + LONGEST
-    assert recovery["log_format"].startswith("{source}: followed again")
+    assert recovery["log_format"].startswith("{source}: answers again")
     assert messages[-1] == (
-        f"east: followed again, after {recovery['attempts']} failed attempts in 20 min"
+        f"east: answers again, after {recovery['attempts']} failed attempts in 20 min"
     )
     told_after = mesh.network.clock.seconds() - began
     assert recovery["lasted_seconds"] + HEALTHY <= told_after

@@ -29,34 +29,71 @@ def due(lasted: float) -> list[float]:
     return [at for at in (60.0, 300.0, 900.0, *(3600.0 * hour for hour in hours)) if at <= lasted]
 
 
+class Model:
+    """The rules once more, from a list of all that happened in an outage."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.past: list[tuple[float, str, Code]] = []  # failures of all parts since it began
+        self.streaks: dict[str, list[tuple[float, Code]]] = {}  # by part that fails
+
+    def failed(self, now: float, part: str, code: Code) -> Tally | None:
+        if not self.streaks:
+            self.began, self.past = now, []
+        before = due(self.past[-1][0] - self.began) if self.past else []
+        others = [streak[-1][1] for name, streak in self.streaks.items() if name != part]
+        mine = self.streaks.setdefault(part, [])
+        news = code not in [*others, *(told for _, told in mine)]
+        mine.append((now, code))
+        self.past.append((now, part, code))
+        if news:
+            return Tally(len(mine), now - mine[0][0], len(self.streaks))
+        if len(due(now - self.began)) > len(before):
+            return Tally(len(self.past), now - self.began, len(self.streaks))
+        return None
+
+    def recovered(self, now: float, part: str) -> Tally | None:
+        mine = self.streaks.pop(part, None)
+        if mine is None:
+            return None
+        if not self.streaks:
+            return Tally(len(self.past), now - self.began, 0)
+        if {code for _, code in mine} & {streak[-1][1] for streak in self.streaks.values()}:
+            return None
+        return Tally(len(mine), now - mine[0][0], len(self.streaks))
+
+
 @given(steps)
 def test_a_failure_is_told_for_its_kind_or_for_the_time(
     taken: list[tuple[float, str, Code | None]],
 ) -> None:
-    """The first of each kind in an outage, and the first after each reminder is due; and an outage
-    is over with the last of its parts. Its figures are those of all of them."""
-    outage, now = Outage(), 0.0
-    failing: set[str] = set()
-    kinds: set[Code] = set()
-    began, attempts, reminded = 0.0, 0, 0
+    """The first of each kind of a part, unless another part fails so; and the first after each
+    reminder is due. The end is that of all parts, or of what failed for another reason."""
+    outage, model, now = Outage(), Model(), 0.0
     for later, part, code in taken:
         now += later
         if code is None:
-            told = outage.recovered(now, part)
-            over = failing == {part}
-            assert told == (Tally(attempts, now - began, 0) if over else None)
-            failing.discard(part)
-            continue
-        if not failing:
-            kinds, began, attempts, reminded = set(), now, 0, 0
-        failing.add(part)
-        attempts += 1
-        told = outage.failed(code, now, part)
-        reminders = len(due(now - began))
-        news = code not in kinds or reminders > reminded
-        assert told == (Tally(attempts, now - began, len(failing)) if news else None)
-        kinds.add(code)
-        reminded = reminders
+            assert outage.recovered(now, part) == model.recovered(now, part)
+        else:
+            assert outage.failed(code, now, part) == model.failed(now, part, code)
+
+
+def test_a_part_that_always_fails_does_not_hide_the_others() -> None:
+    """The role lacks a right, and the server goes away twice."""
+    outage = Outage()
+    assert outage.failed(Code.FORBIDDEN, 0.0, "slices") == Tally(1, 0.0, 1)
+    for began in (1000.0, 2000.0):
+        outage.failed(Code.FORBIDDEN, began - 1, "slices")
+        assert outage.failed(Code.UNREACHABLE, began, "services") == Tally(1, 0.0, 2)
+        assert outage.failed(Code.UNREACHABLE, began, "endpoints") is None
+        assert outage.failed(Code.UNREACHABLE, began, "slices") is None
+        assert outage.recovered(began + 30, "endpoints") is None
+        assert outage.failed(Code.FORBIDDEN, began + 31, "slices") is None
+        assert outage.recovered(began + 40, "services") == Tally(1, 40.0, 1)
+    # For good, in the end.
+    told = outage.recovered(5000.0, "slices")
+    assert told is not None
+    assert (told.seconds, told.parts) == (5000.0, 0)
 
 
 @given(st.lists(st.floats(0.1, 300.0), min_size=1, max_size=200))

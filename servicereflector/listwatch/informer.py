@@ -449,7 +449,7 @@ class Informer(Service):
     def _settled(self) -> None:
         self._settling = None
         tally = self._outage.recovered(self._reactor.seconds(), self.store.resource.plural)
-        tell_recovery(self.log, tally, "{source}: followed again, {after}", source=self.source)
+        tell_recovery(self.log, tally, "{source}: answers again, {after}", source=self.source)
 
     def _troubled(self, error: Exception, delay: float) -> None:
         self.stats.troubles += 1
