@@ -79,9 +79,11 @@ class Outage:
         if not self._parts:
             self._began = self._over = now
             self._attempts = self._reminded = 0
-        others = {other.last for name, other in self._parts.items() if name != part}
         failing = self._parts.setdefault(part, _Part(now, code))
-        news = code not in failing.kinds and code not in others
+        # Thousands of names may fail, nearly always alike: the first that does ends the search.
+        news = code not in failing.kinds and not any(
+            other.last is code for name, other in self._parts.items() if name != part
+        )
         failing.kinds.add(code)
         failing.last, failing.since = code, None
         failing.attempts += 1

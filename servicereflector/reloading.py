@@ -29,7 +29,6 @@ class Reloaded(Service, Generic[T]):
     :ivar value: of the files as they were when they could last be used.
     :ivar problem: why the files as they are now cannot be used, ``""`` where they can.
     :cvar what: the value, in words, for the log.
-    :cvar unusable: the reason code of files that cannot be used.
     :cvar period: seconds between two looks.
     :cvar patience: seconds for which files may be unusable before that is told: they may be about
         to be complete.
@@ -39,7 +38,6 @@ class Reloaded(Service, Generic[T]):
 
     log = Logger()
     what = "it"
-    unusable = Code.FILE_UNUSABLE
     period = 1.0
     patience = 10.0
     settles = False
@@ -129,14 +127,14 @@ class Reloaded(Service, Generic[T]):
             return
         if why != self.problem:
             self.problem, self._outage = why, Outage()
-        tally = self._outage.failed(self.unusable, now)
+        tally = self._outage.failed(Code.FILE_UNUSABLE, now)
         if tally is None:
             return  # to look is no attempt that anybody would want to follow
         tell_failure(
             self.log,
             tally,
             "{still}{what} stays as it was: {why}",
-            reason=self.unusable,
+            reason=Code.FILE_UNUSABLE,
             what=self.what,
             why=why,
         )
