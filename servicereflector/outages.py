@@ -23,6 +23,9 @@ from .reasons import Code
 #: Seconds after the first failure at which people are reminded; later every hour.
 REMINDERS = (60.0, 300.0, 900.0, 3600.0)
 
+#: Seconds for which what is asked often must have succeeded to be told as well again.
+HEALTHY = 10.0
+
 _MINUTE = 60.0
 _HOUR = 3600.0
 

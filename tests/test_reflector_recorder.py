@@ -14,6 +14,7 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from servicereflector.kube.objects import Json
 from servicereflector.kube.resources import ENDPOINTS, EVENTS, NAMESPACES, SERVICES, Resource
 from servicereflector.kube.status import ApiError, already_exists, not_found
+from servicereflector.outages import HEALTHY
 from servicereflector.reflector.correlation import (
     BURST,
     MOST_BYTES,
@@ -484,15 +485,23 @@ def test_what_happens_again_while_it_waits_takes_one_place(world: World) -> None
 
 
 def test_the_first_failure_is_a_warning(world: World) -> None:
-    """Until a write succeeds, the others of its kind are not; the success is told, too."""
+    """The others of its kind are not, until writes succeed for a while, which is told, too."""
     away = ApiError(500, "etcd is away")
-    world.writer.errors = [away, ApiError(502, "lost"), None, OSError("again")]
+    world.writer.errors = [away, ApiError(502, "lost"), None, away]
     world.tell(*(event(f"s{n}") for n in range(4)))
     assert world.told == [
         ("warn", "the Event Stale of shop/s0 was not written: 500 etcd is away"),
         ("debug", "the Event Stale of shop/s1 was not written: 502 lost"),
-        ("info", "Events are written again, after 2 failed attempts in 0.0 s"),
-        ("warn", "the Event Stale of shop/s3 was not written: again"),
+        ("debug", "the Event Stale of shop/s3 was not written: 500 etcd is away"),
+    ]
+    world.told.clear()
+    world.writer.errors = [None, None, away]
+    world.tell(event("s4"))
+    world.tell(event("s5"), after=HEALTHY)
+    world.tell(event("s6"))
+    assert world.told == [
+        ("info", "Events are written again, after 3 failed attempts in 0.0 s"),
+        ("warn", "the Event Stale of shop/s6 was not written: 500 etcd is away"),
     ]
 
 

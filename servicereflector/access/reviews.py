@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from ..kube.status import ApiError
 from ..kube.text import shown
-from ..outages import Outage
+from ..outages import HEALTHY, Outage
 from ..reasons import Code, code_of
 from ..telling import tell_failure, tell_recovery
 from .attributes import Attributes, forbidden
@@ -120,7 +120,8 @@ class _Reviews(Generic[T]):
             )
         else:
             text = "the host answers each {kind} again, {after}"
-            tell_recovery(self.log, self._outage.recovered(now), text, kind=self.kind)
+            tally = self._outage.recovered(now, lasting=HEALTHY)
+            tell_recovery(self.log, tally, text, kind=self.kind)
 
 
 class TokenReviews(_Reviews[tuple[User, ...]]):

@@ -18,7 +18,7 @@ from ..kube.objects import Json
 from ..kube.resources import LEASES, Resource
 from ..kube.status import ApiError
 from ..kube.text import shown
-from ..outages import Outage
+from ..outages import HEALTHY, Outage
 from ..reasons import Code, code_of
 from ..telling import tell_failure, tell_recovery
 from .machine import Create, Elector, Timing, Update
@@ -28,9 +28,6 @@ RELEASE_TIMEOUT = 1.0
 
 #: What the role of the manifest says of Leases; that of older versions lacks it.
 RULE = 'apiGroups ["coordination.k8s.io"], resources [leases], verbs [get, create, update]'
-
-#: Seconds for which the Lease must answer before people are told that it does.
-HEALTHY = 10.0
 
 _T = TypeVar("_T")
 

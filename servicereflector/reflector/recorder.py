@@ -20,7 +20,7 @@ from ..kube.objects import Json, key_of
 from ..kube.resources import EVENTS, Resource
 from ..kube.status import ApiError
 from ..kube.text import shown
-from ..outages import Outage
+from ..outages import HEALTHY, Outage
 from ..reasons import Code, code_of
 from ..telling import tell_failure, tell_recovery
 from .correlation import MOST_REMEMBERED, Correlator, Create, Key, Occurrence, Recent, Told
@@ -152,7 +152,7 @@ class Recorder:
             self._correlator.unsaid(told)
             return
         self._written.put(key, orjson.dumps(answer))
-        tally = self._outage.recovered(self._reactor.seconds())
+        tally = self._outage.recovered(self._reactor.seconds(), lasting=HEALTHY)
         tell_recovery(self.log, tally, "Events are written again, {after}")
 
     async def _create(self, told: Told) -> Json:
