@@ -64,6 +64,36 @@ def test_a_change_counts_since_its_event_and_since_the_pods_changed(mesh: Mesh) 
     assert delays.programming["east"].count == 1
 
 
+def test_a_change_that_comes_while_its_name_is_written_counts_by_itself(mesh: Mesh) -> None:
+    """From its own arrival; what is being written knows nothing of it."""
+    east, west = pair(mesh)
+    delays = controller(west).delays
+    before = delays.propagation["east"]
+    count, total = before.count, before.total
+    west.cluster.server.silence()
+    change(east, "10.9.0.2", 0)
+    mesh.advance(3)
+    change(east, "10.9.0.3", 0)
+    mesh.advance(2)
+    west.cluster.server.silence(False)
+    mesh.settle()
+    assert delays.propagation["east"].count == count + 2
+    assert delays.propagation["east"].total - total == pytest.approx(5 + 2)
+    assert delays.programming["east"].count == 2
+    assert delays.programming["east"].total == pytest.approx(5 + 2)
+
+
+def test_a_deletion_is_a_change_of_whose_mirror_it_was(mesh: Mesh) -> None:
+    """It is written, too."""
+    east, west = pair(mesh)
+    delays = controller(west).delays
+    before = delays.propagation["east"].count
+    east.cluster.delete(SERVICES, KEY)
+    mesh.settle()
+    assert west.cluster.get(SERVICES, KEY) is None
+    assert delays.propagation["east"].count == before + 1
+
+
 def test_what_the_host_does_not_take_waits(mesh: Mesh) -> None:
     """For as long as it does, and nothing when it is done."""
     east, west = pair(mesh)

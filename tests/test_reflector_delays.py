@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from servicereflector.kube.objects import Record
 from servicereflector.mirror.plan import Plan
-from servicereflector.reflector.arrivals import Arrival, Arrivals
+from servicereflector.reflector.arrivals import Arrivals
 from servicereflector.reflector.delays import BOUNDS, MINUTE, MINUTES, Delays, Histogram
 from servicereflector.reflector.outcomes import Delay, Outcomes
 from servicereflector.reflector.triggers import LAST_CHANGE, last_change
@@ -89,12 +89,13 @@ def test_the_last_hour_is_told_by_the_minute(observed: list[tuple[float, float]]
     st.lists(
         st.one_of(
             st.tuples(st.just("note"), st.sampled_from("ew"), st.sampled_from("abc")),
-            st.tuples(st.just("take"), st.just(""), st.sampled_from("abc")),
+            st.tuples(st.just("carry out"), st.just(""), st.sampled_from("abc")),
+            st.tuples(st.just("fail"), st.just(""), st.sampled_from("abc")),
         )
     )
 )
 def test_a_name_waits_since_the_first_change_of_it(steps: list[tuple[str, str, str]]) -> None:
-    """By source, until it is carried out."""
+    """By source, until a plan is carried out, not if it fails."""
     arrivals = Arrivals()
     model: dict[str, dict[str, float]] = {"e": {}, "w": {}}
     for now, (what, source, key) in enumerate(steps):
@@ -102,20 +103,56 @@ def test_a_name_waits_since_the_first_change_of_it(steps: list[tuple[str, str, s
             arrivals.note(source, key, now, endpoints=False)
             model[source].setdefault(key, now)
         else:
-            waited = [told.pop(key) for told in model.values() if key in told]
-            assert arrivals.take(key) == (Arrival(min(waited), False) if waited else None)
+            arrivals.plan(key)
+        if what == "carry out":
+            waited = {name: told.pop(key) for name, told in model.items() if key in told}
+            taken = arrivals.take(key)
+            assert {name: arrival.at for name, arrival in taken.items()} == waited
         for name, told in model.items():
             assert arrivals.count(name) == len(told)
             assert arrivals.oldest(name) == min(told.values(), default=None)
 
 
+def test_what_comes_during_a_write_waits_for_the_next() -> None:
+    """The plan did not know of it; another source's is no other."""
+    arrivals = Arrivals()
+    arrivals.note("east", "shop/a", 1, endpoints=False)
+    arrivals.plan("shop/a")
+    arrivals.note("east", "shop/a", 2, endpoints=False)
+    arrivals.note("east", "shop/a", 3, endpoints=True)
+    arrivals.note("west", "shop/a", 4, endpoints=False)
+    taken = arrivals.take("shop/a")
+    assert {name: (one.at, one.endpoints) for name, one in taken.items()} == {"east": (1, False)}
+    assert arrivals.oldest("east") == 2
+    arrivals.plan("shop/a")
+    taken = arrivals.take("shop/a")
+    assert {name: (one.at, one.endpoints) for name, one in taken.items()} == {
+        "east": (2, True),
+        "west": (4, False),
+    }
+
+
+def test_a_plan_after_one_that_failed_is_of_all_that_was_told() -> None:
+    """Since the first, and of Endpoints if any was."""
+    arrivals = Arrivals()
+    arrivals.note("east", "shop/a", 1, endpoints=False)
+    arrivals.plan("shop/a")
+    arrivals.note("east", "shop/a", 2, endpoints=True)
+    arrivals.plan("shop/a")
+    (arrival,) = arrivals.take("shop/a").values()
+    assert (arrival.at, arrival.endpoints) == (1, True)
+    assert arrivals.count("east") == 0
+
+
 def test_whether_endpoints_have_changed_is_kept() -> None:
-    """Whatever came first, and of whichever source."""
+    """Whatever came first, by source."""
     arrivals = Arrivals()
     arrivals.note("east", "shop/a", 1, endpoints=False)
     arrivals.note("east", "shop/a", 2, endpoints=True)
     arrivals.note("west", "shop/a", 0, endpoints=False)
-    assert arrivals.take("shop/a") == Arrival(0, True)
+    arrivals.plan("shop/a")
+    taken = arrivals.take("shop/a")
+    assert {name: one.endpoints for name, one in taken.items()} == {"east": True, "west": False}
 
 
 def test_of_a_source_that_is_gone_nothing_waits() -> None:
@@ -124,7 +161,8 @@ def test_of_a_source_that_is_gone_nothing_waits() -> None:
     arrivals.note("east", "shop/a", 1, endpoints=False)
     arrivals.forget("east")
     assert arrivals.oldest("east") is None
-    assert arrivals.take("shop/a") is None
+    arrivals.plan("shop/a")
+    assert arrivals.take("shop/a") == {}
 
 
 # When Pods changed
@@ -202,9 +240,8 @@ def test_what_changed_before_the_program_began_does_not_count() -> None:
     assert world.outcomes.delays.programming == {}
 
 
-def test_what_nobody_owns_any_more_is_of_no_source() -> None:
-    """The delay is in the name's journal alone."""
+def test_a_delay_is_in_the_journal_of_its_name_too() -> None:
+    """As long as others are not more."""
     world = World()
-    world.outcomes.carried_out("shop/a", PLAN, Delay("", 7.0, 0.5))
-    assert world.outcomes.delays.propagation == {}
+    world.carried_out()
     assert list(world.outcomes.journal.delays("shop/a")) == [0.5]

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Arrival:
-    """
-    :ivar at: when the first of a name's changes arrived, in the reactor's seconds.
+    """What a source has told of a name.
+
+    :ivar at: when the first of its changes arrived, in the reactor's seconds.
     :ivar endpoints: whether any of them was of Endpoints or slices.
+    :ivar planned: whether a plan was made with them.
+    :ivar later: what has come since.
     """
 
     at: float
     endpoints: bool
+    planned: bool = False
+    later: Arrival | None = None
 
 
 class Arrivals:
@@ -29,14 +34,32 @@ class Arrivals:
         arrival = self._sources.setdefault(source, OrderedDict()).setdefault(
             key, Arrival(now, endpoints)
         )
+        if arrival.planned:
+            arrival.later = arrival.later or Arrival(now, endpoints)
+            arrival = arrival.later
         arrival.endpoints = arrival.endpoints or endpoints
 
-    def take(self, key: str) -> Arrival | None:
-        """The name is carried out: what waited of it, of whatever source, if anything did."""
-        found = [told.pop(key) for told in self._sources.values() if key in told]
-        if not found:
-            return None
-        return Arrival(min(one.at for one in found), any(one.endpoints for one in found))
+    def plan(self, key: str) -> None:
+        """A plan is made with all that was told of the name, also of what a failed one was."""
+        for told in self._sources.values():
+            if key in told:
+                arrival = told[key]
+                arrival.planned = True
+                if arrival.later is not None:
+                    arrival.endpoints = arrival.endpoints or arrival.later.endpoints
+                    arrival.later = None
+
+    def take(self, key: str) -> dict[str, Arrival]:
+        """The name's last plan is carried out: what waited for it, by source. What was told after
+        it was made waits on."""
+        taken = {}
+        for source, told in self._sources.items():
+            arrival = told.get(key)
+            if arrival is not None and arrival.planned:
+                taken[source] = told.pop(key)
+                if arrival.later is not None:
+                    told[key] = arrival.later
+        return taken
 
     def forget(self, source: str) -> None:
         """Nobody follows it any more."""
@@ -47,6 +70,7 @@ class Arrivals:
         return len(self._sources.get(source, ()))
 
     def oldest(self, source: str) -> float | None:
-        """When the change arrived that has waited for longest."""
+        """When the change arrived that has waited for longest. One that came while its name was
+        written stands behind those that came before the end of that."""
         waiting = self._sources.get(source)
         return next(iter(waiting.values())).at if waiting else None

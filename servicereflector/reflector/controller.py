@@ -344,6 +344,7 @@ class Controller(Service):
         self.fleet.believe(key, states)
         self._early = self._early or self.fleet.awaiting()
         plan = self._plan(key, states, features)
+        self._feed.arrivals.plan(key)
         if not self.may_write():
             self._feed.arrivals.take(key)
             self._failing.recovered(key, now)
@@ -376,16 +377,18 @@ class Controller(Service):
 
     def _delay(self, key: str, plan: Plan, states: Sequence[SourceState]) -> Delay | None:
         """How long what was carried out took, where a source had told of a change."""
-        arrival = self._feed.arrivals.take(key)
-        if arrival is None or not plan.actions:
+        arrivals = self._feed.arrivals.take(key)
+        if not arrivals or not plan.actions:
             return None
+        # Where that is not the owner's doing, another has let it go.
+        first = min(arrivals, key=lambda source: arrivals[source].at)
+        source = plan.owner if plan.owner in arrivals else first
         now = self._reactor.seconds()
-        owner = next((state for state in states if state.name == plan.owner), None)
         changed = None
-        if owner is not None and arrival.endpoints:
-            endpoints = (owner.endpoints,) if owner.endpoints is not None else ()
-            changed = last_change((*endpoints, *owner.slices))
-        return Delay(plan.owner, now, now - arrival.at, changed)
+        if source == plan.owner and arrivals[source].endpoints:
+            told = ((s.endpoints, *s.slices) for s in states if s.name == source)
+            changed = last_change(record for each in told for record in each if record)
+        return Delay(source, now, now - arrivals[source].at, changed)
 
     def _refused(self, key: str, action: Action, error: ApiError, planned: Features) -> None:
         """

@@ -30,7 +30,7 @@ class Stats:
 class Delay:
     """Of a change that a source told of, until it was written.
 
-    :ivar source: whose mirror it is, ``""`` where it is nobody's any more.
+    :ivar source: that source: whose mirror it is, or was.
     :ivar written: when, by the reactor's clock.
     :ivar seconds: since it arrived.
     :ivar changed: when Pods had changed, in seconds since 1970; None where that is not told.
@@ -78,8 +78,7 @@ class Outcomes:
 
     def _delayed(self, key: str, delay: Delay) -> None:
         self.journal.delayed(key, delay.seconds)
-        if delay.source:
-            self.delays.observe(delay.source, delay.seconds, delay.written)
+        self.delays.observe(delay.source, delay.seconds, delay.written)
         # As kube-proxy has it: what changed before it began says nothing of how fast it is.
         if delay.changed is not None and delay.changed > self._began:
             self.delays.observe_programming(delay.source, self._epoch() - delay.changed)
