@@ -435,6 +435,14 @@ def test_what_waits_is_told_with_its_age(parts: Parts) -> None:
     assert parts.values("oldest_waiting_change_seconds") == {("east",): 100, ("north",): 0}
 
 
+def test_what_a_list_brought_waits_too(parts: Parts) -> None:
+    """Of the lane of its source, whatever its events told."""
+    parts.controller.queue.add(["shop/a", "shop/b"], "north")
+    parts.clock.advance(30)
+    assert parts.values("lane_length") == {("east",): 0, ("north",): 2}
+    assert parts.values("oldest_waiting_change_seconds") == {("east",): 0, ("north",): 30}
+
+
 def test_how_close_to_a_limit_is_told_where_there_is_one(parts: Parts) -> None:
     """Of the Emitter's clients together, and of each source."""
     reads = Reads(parts.clock, ReadLimits(watches=Bound(4)), Refusals(parts.clock.seconds))

@@ -25,9 +25,10 @@ class QueueAgainstModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue = WorkQueue(WORKERS)
         self.now = 100.0
+        self.queue = WorkQueue(WORKERS, lambda: self.now)
         self.waiting: list[tuple[Place, str]] = []
+        self.since: dict[tuple[Place, str], float] = {}
         self.turns: dict[Place, int] = {}
         self.turn = 0
         self.fresh_in_a_row = 0
@@ -55,6 +56,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
             if not self.line(place):
                 self.took_turn(place)
             self.waiting.append((place, key))
+            self.since[place, key] = self.now
 
     def comes_later(self, key: str, due: float) -> None:
         waits = key in self.again or any(key == k for _, k in self.waiting)
@@ -142,6 +144,13 @@ class QueueAgainstModel(RuleBasedStateMachine):
         known = waiting | self.again.keys() | self.later.keys()
         assert len(self.queue) == len(waiting) + len(self.again) + len(self.later)
         assert {key for key in "abcd" if key in self.queue} == known | self.working.keys()
+
+    @invariant()
+    def each_lane_tells_what_waits_and_since_when(self) -> None:
+        for lane in ("", "east", "north"):
+            since = [self.since[one] for one in self.waiting if one[0].lane == lane]
+            assert self.queue.ready_in(lane) == len(since)
+            assert self.queue.since(lane) == min(since, default=None)
 
     @invariant()
     def the_next_due_key_is_told(self) -> None:

@@ -88,7 +88,7 @@ class Controller(Service):
         self.statuses = self._outcomes.statuses
         self.journal = self._outcomes.journal
         self.delays = self._outcomes.delays
-        self.queue = WorkQueue(workers)
+        self.queue = WorkQueue(workers, reactor.seconds)
         self.may_write = may_write
         self._reactor = reactor
         self.host = host
@@ -235,10 +235,11 @@ class Controller(Service):
         return self._feed.keys()
 
     def waiting(self, source: str) -> tuple[int, float]:
-        """How many names wait for what the source has told of them, and for how many seconds the
-        first of them."""
-        oldest = self._feed.arrivals.oldest(source)
-        age = 0.0 if oldest is None else self._reactor.seconds() - oldest
+        """How many names wait for what the source's events have told of them; and for how many
+        seconds the first of those, or of what there is to be looked at for its lists."""
+        since = (self._feed.arrivals.oldest(source), self.queue.since(source))
+        now = self._reactor.seconds()
+        age = max((now - oldest for oldest in since if oldest is not None), default=0.0)
         return self._feed.arrivals.count(source), age
 
     def all_keys(self) -> list[str]:

@@ -26,8 +26,9 @@ from typing import NamedTuple
 #: Of so many keys one is of resync where any waits.
 RESYNC_SHARE = 8
 
-#: Not a dict, of which to find the first key takes long where many before it were deleted.
-_Line = OrderedDict[str, None]
+#: Since when each key stands there. Not a dict, of which to find the first key takes long where
+#: many before it were deleted.
+_Line = OrderedDict[str, float]
 
 
 class Place(NamedTuple):
@@ -55,7 +56,16 @@ class Lanes:
     def __contains__(self, key: str) -> bool:
         return key in self._places
 
-    def add(self, keys: Collection[str], place: Place) -> None:
+    def since(self, lane: str) -> float | None:
+        """Since when the first key of the lane has waited, None where none does."""
+        lines = [self._lines[fresh].get(lane) for fresh in (True, False)]
+        return min((next(iter(line.values())) for line in lines if line), default=None)
+
+    def count(self, lane: str) -> int:
+        """How many keys wait in the lane; one of both lines is two."""
+        return sum(len(self._lines[fresh].get(lane, ())) for fresh in (True, False))
+
+    def add(self, keys: Collection[str], place: Place, now: float = 0.0) -> None:
         """Have the keys wait here, too, at the end; one that does so already stays where it is."""
         if not keys:
             return
@@ -63,7 +73,7 @@ class Lanes:
         here = (place,)
         for key in keys:
             if key not in line:
-                line[key] = None
+                line[key] = now
                 self._places[key] = self._places.get(key, ()) + here
 
     def take(self, is_open: Callable[[str], bool]) -> tuple[str, Place] | None:

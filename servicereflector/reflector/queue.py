@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .lanes import Lanes, Place
 
@@ -33,10 +33,12 @@ MOST_OUTDATED = 64
 class WorkQueue:
     """
     :param workers: how many keys may be worked on at a time.
+    :param seconds: the time that :meth:`since` is told in.
     """
 
-    def __init__(self, workers: int = 16) -> None:
+    def __init__(self, workers: int = 16, seconds: Callable[[], float] = lambda: 0.0) -> None:
         self._workers = workers
+        self._seconds = seconds
         self._ready = Lanes()
         self._working: dict[str, Place] = {}  # by key: where it was taken from
         self._busy: Counter[str] = Counter()  # workers by lane
@@ -58,6 +60,14 @@ class WorkQueue:
         """Keys that a worker could begin now."""
         return len(self._ready)
 
+    def ready_in(self, lane: str) -> int:
+        """The same of one lane; a key that waits both as fresh and as resync is two."""
+        return self._ready.count(lane)
+
+    def since(self, lane: str) -> float | None:
+        """Since when the first of them has waited, None where there is none."""
+        return self._ready.since(lane)
+
     @property
     def working(self) -> int:
         return len(self._working)
@@ -78,7 +88,8 @@ class WorkQueue:
             self._due.pop(key, None)
             if key in self._working:
                 self._again.setdefault(key, {})[place] = None
-        self._ready.add([key for key in keys if key not in self._working], place)
+        ready = [key for key in keys if key not in self._working]
+        self._ready.add(ready, place, self._seconds())
 
     def take(self, now: float) -> str | None:
         """The next key to work on, to be given back by :meth:`done`; None if there is none, or no

@@ -105,7 +105,14 @@ def of_delays(controller: Controller) -> Iterator[Metric]:
     )
     yield gauge(
         "oldest_waiting_change_seconds",
-        "For how long the first of them has waited: how far the host is behind the source.",
+        "For how long the first of them has waited, or of what a list told: how far the host is"
+        " behind the source.",
         {(source,): age for source, (_, age) in waiting.items()},
+        ("source",),
+    )
+    yield gauge(
+        "lane_length",
+        "Keys that a worker could begin now, by the source that they are looked at for.",
+        {(source,): controller.queue.ready_in(source) for source in controller.sources},
         ("source",),
     )
