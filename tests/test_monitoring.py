@@ -109,9 +109,12 @@ def test_an_alert_goes_by_metrics_that_there_are(
     assert names
     assert names <= exported.keys()
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
-    assert alert["annotations"].keys() == {"summary", "description", "runbook"}
-    assert (ROOT / alert["annotations"]["runbook"]).is_file()
+    assert re.fullmatch(r"[1-9][0-9]*m", alert["for"])
+    assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert (ROOT / alert["annotations"]["runbook_url"]).is_file()
     assert families(alert["annotations"]["description"]) <= exported.keys()
+    constant = alert["expr"].startswith("absent(") or alert["expr"].endswith(" == 0")
+    assert constant or "$value" in alert["annotations"]["summary"]
 
 
 def test_the_rules_are_rules(promtool: str) -> None:
