@@ -17,7 +17,7 @@ from ..kube.lists import ListPage, decode_in_pieces, joined
 from ..kube.objects import BadObject, Record, record_of
 from ..kube.status import TOO_LARGE, ApiError
 from ..kube.strangers import Reader, Rejected, checked_record, deleted_record
-from ..kube.text import shown
+from ..kube.text import Confidential, shown
 from ..kube.watchevents import (
     Bookmark,
     ErrorEvent,
@@ -58,6 +58,7 @@ class Stats:
 
     :ivar restored: how often a list was believed that was older than what had been seen.
     :ivar trouble: why the last list or watch failed, ``""`` if it did not.
+    :ivar confidential: whether the operator alone should read that.
     """
 
     lists: int = 0
@@ -70,6 +71,7 @@ class Stats:
     heard_at: float | None = None
     connected: bool = False
     trouble: str = ""
+    confidential: bool = False
 
 
 class Informer(Service):
@@ -450,6 +452,7 @@ class Informer(Service):
             delay=delay,
         )
         self.stats.trouble = told
+        self.stats.confidential = isinstance(error, Confidential)
         self._failing = kind
         self._tell_trouble(error)
         if isinstance(error, OlderList) or (
