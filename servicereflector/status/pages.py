@@ -104,9 +104,13 @@ class StatusPages:
                 _head(request, 200, content_type)
                 request.setHeader(b"Content-Length", b"%d" % len(body))
                 return await self._reads.send(request, body, place)
-        except (ApiError, BadQuery) as error:
-            _head(request, error.code if isinstance(error, ApiError) else 400, _TEXT)
+        except BadQuery as error:
+            _head(request, 400, _TEXT)
             return f"{error}\n".encode()
+        except ApiError:  # there is no place for one more
+            _head(request, 429, _TEXT)
+            request.setHeader(b"Retry-After", b"1")
+            return b"too many answers are under way: ask again\n"
         except CancelledError:  # the client has gone
             raise
         except Exception:
