@@ -303,7 +303,7 @@ def masked(told: Any) -> Any:
 
 
 def test_the_queries_of_the_documentation_are_answered(served: Served) -> None:
-    paths = re.findall(r"http://localhost:9090(/[^'\s]*)'?", DOCUMENT.read_text())
+    paths = re.findall(r"http://localhost:9090(/[^'\s`]*)", DOCUMENT.read_text())
     assert paths == ["/", "/status.json?state=attention&source=east"]
     assert [served.ask(path)[0].code for path in paths] == [200, 200]
 

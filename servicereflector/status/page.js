@@ -23,9 +23,9 @@
 
   // The same link or region, as far as it is still there.
   function refocus(within, focused) {
+    const told = ["id", "href", "aria-label"].find((name) => focused.hasAttribute(name));
     const same = [...within.querySelectorAll("a, [tabindex]")].find((e) =>
-      (focused.id && e.id === focused.id) ||
-      (focused.href ? e.href === focused.href : e.getAttribute("aria-label") === focused.getAttribute("aria-label")));
+      e.getAttribute(told) === focused.getAttribute(told));
     (same || document.getElementById("mirrors")).focus({ preventScroll: true });
   }
 
