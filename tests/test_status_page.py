@@ -228,6 +228,7 @@ def test_conflicts_and_held_deletions_are_told_before_all_else() -> None:
     text = Parsed(told).text
     conflict, held = text.index("Conflict 2 names"), text.index("Held east, 3 names")
     assert conflict < held < text.index("Host") < text.index("Clusters")
+    assert "left alone; service-reflector explain NAMESPACE/NAME tells more" in text
     assert "for another 90s; service-reflector release east lets them go" in text
     assert "3 things need attention" in text
 

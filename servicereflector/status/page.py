@@ -158,7 +158,9 @@ def _troubles(told: Json) -> Iterator[Element]:
     """What somebody should look at; conflicts and what is held come first."""
     for state in _OF_NAMES:
         if count := sum(source["mirrors"].get(state, 0) for source in told["sources"]):
-            yield _trouble(mark(state), " ", _names(count, Query(state=state)), _MEANING[state])
+            names = _names(count, Query(state=state))
+            more = _command("explain NAMESPACE/NAME")
+            yield _trouble(mark(state), " ", names, _MEANING[state], "; ", more, " tells more")
     for source in told["sources"]:
         yield from _of_source(source)
     if problem := told["host"]["problem"]:
