@@ -9,7 +9,7 @@ TOX := .tox/runner
 
 # Folders too: their times change when a file is removed.
 SOURCES := setup.py pyproject.toml README.md \
-  $(shell find servicereflector twisted -name __pycache__ -prune -o \( -type d -o -name '*.py' \) -print)
+  $(shell find servicereflector twisted -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -path '*/status/*' \) -print)
 
 .PHONY: help
 help: ## List these targets

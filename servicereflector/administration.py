@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import __version__
 from .access.gate import Access
 from .emitter.certificates import Certificates
 from .kube.objects import key_of
+from .mirror.states import Status
 from .program import Program
 from .reflector.controller import Controller
 from .reflector.recorder import rfc3339
-from .reflector.report import explain, report_mirrors, report_sources
+from .reflector.report import (
+    explain,
+    report_mirror_closely,
+    report_mirrors,
+    report_sources,
+)
 
 
 class Administration:
@@ -21,6 +28,7 @@ class Administration:
     :param problems: what is wrong with the sources' configuration, a line for each.
     :param certificates: what the Emitter shows, None where it speaks no TLS.
     :param access: who may ask the Emitter, None where everybody may.
+    :param epoch: the time in seconds since 1970.
     """
 
     def __init__(
@@ -30,28 +38,51 @@ class Administration:
         problems: Callable[[], list[str]] = lambda: [],
         certificates: Certificates | None = None,
         access: Access | None = None,
+        epoch: Callable[[], float] = time.time,
     ) -> None:
         self._program = program
         self._seconds = seconds
         self._problems = problems
         self._certificates = certificates
         self._access = access
+        self._epoch = epoch
 
     def status(self) -> dict[str, Any]:
         """How the host, the sources and the mirrors are."""
         controller = self._program.controller
+        mirrors = report_mirrors(controller) if controller is not None else []
+        return {**self.overview(), "mirrors": mirrors}
+
+    def overview(self, *, public: bool = False) -> dict[str, Any]:
+        """All of the status but the mirrors.
+
+        :param public: whether others than the operator read the reasons of sources.
+        """
+        controller, now = self._program.controller, self._seconds()
+        followers = self._program.followers
         return {
             "version": __version__,
+            "time": rfc3339(self._epoch()),
             "host": {"problem": self._program.problem()},
             **self._election(),
             **self._certificate(),
             **self._consumers(),
-            "sources": report_sources(controller, self._program.followers, self._seconds())
+            **self._emitter(),
+            "sources": report_sources(controller, followers, now, public=public)
             if controller is not None
             else [],
+            "delays": _delays(controller, now) if controller is not None else [],
             "problems": [*self._problems(), *(self._access.problems if self._access else ())],
-            "mirrors": report_mirrors(controller) if controller is not None else [],
         }
+
+    def statuses(self) -> Mapping[str, Mapping[str, Status]]:
+        """What has become of each name, by source."""
+        controller = self._program.controller
+        return controller.statuses if controller is not None else {}
+
+    def mirror(self, key: str, source: str, status: Status) -> dict[str, Any]:
+        """All that is to be shown of a name of :meth:`statuses`."""
+        return report_mirror_closely(self._controller(), key, source, status, self._epoch())
 
     def explain(self, key: str) -> dict[str, Any]:
         """
@@ -112,6 +143,19 @@ class Administration:
         refused = {str(code): count for code, count in self._access.stats.refused.items()}
         return {"consumers": {"open": self._access.consumers(), "refused": refused}}
 
+    def _emitter(self) -> dict[str, Any]:
+        """Nothing without that role."""
+        api = self._program.read_api
+        if api is None:
+            return {}
+        told = {
+            "watchers": api.stats.watchers,
+            "clients": api.reads.watches.clients,
+            "sent_bytes": api.stats.bytes_sent,
+            "slow": api.stats.slow,
+        }
+        return {"emitter": told}
+
     def _leader(self) -> Controller:
         controller, election = self._controller(), self._program.election
         if election is not None and not election.leads:
@@ -123,3 +167,16 @@ class Administration:
         if self._program.controller is None:
             raise ValueError("this process runs no Reflector")
         return self._program.controller
+
+
+def _delays(controller: Controller, now: float) -> list[dict[str, Any]]:
+    """Of the last hour, by minute."""
+    return [
+        {
+            "seconds_ago": round(max(0.0, now - minute.start), 3),
+            "count": minute.count,
+            "median_seconds": round(minute.median, 6),
+            "longest_seconds": round(minute.longest, 6),
+        }
+        for minute in controller.delays.minutes(now)
+    ]

@@ -166,6 +166,13 @@ FLAGS = (
     ),
     Flag("namespace", "", "Limit both roles to one namespace. Default: all."),
     Flag("listen", ":9090", "Where health and metrics are served.", address),
+    Flag(
+        "status-page",
+        "true",
+        "Serve a page for people there, / and /status.json: sources, mirrors, what is wrong.",
+        boolean,
+        boolean=True,
+    ),
     Flag("log-level", "info", f"One of {', '.join(LOG_LEVELS)}.", one_of(LOG_LEVELS)),
     Flag(
         "log-format",

@@ -143,6 +143,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
     from .ops.turns import measure
+    from .status.pages import StatusPages
 
     program, sourcing, host = _program(options, reactor)
     service = GracefulService(reactor)
@@ -187,7 +188,8 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
         connections,
         lambda: {name: one.quotas_used() for name, one in program.followers.items()},
     )
-    health = HealthApi([Check("program", program.problem)], make_registry(collector))
+    pages = StatusPages(reactor, administration) if options["status-page"] else None
+    health = HealthApi([Check("program", program.problem)], make_registry(collector), pages)
     limits = ChannelLimits(connections=HEALTH_CONNECTIONS)
     few = Connections(limits, Refusals(reactor.seconds))
     doors = [Door("--listen", options["listen"], health.app.resource(), None, few)]

@@ -431,6 +431,20 @@ def test_a_role_that_is_off_opens_no_port(start: Callable[..., Program], unreach
     assert not program.certificates.exists()
 
 
+@pytest.mark.parametrize(("flags", "code"), [((), 200), (("--status-page=false",), 404)])
+def test_the_status_page_is_there_unless_a_flag_says_otherwise(
+    start: Callable[..., Program], unreachable: Path, flags: tuple[str, ...], code: int
+) -> None:
+    """Also where the host is away: then above all."""
+    program = start(unreachable, *flags)
+    program.wait_until_alive()
+    for path in ("/", "/status.json", "/status.schema.json"):
+        assert fetch(program.health + path)[0] == code
+    if code == 200:
+        assert "the host's first lists are not in" in fetch(f"{program.health}/")[1]
+    program.stop()
+
+
 # Metrics.
 
 

@@ -63,6 +63,7 @@ TABLE: dict[str, tuple[Any, str, Any]] = {
     "emitter.max-lists": (100, "9", 9),
     "emitter.max-lists-per-client": (20, "10", 10),
     "emitter.http2-max-streams-per-connection": (0, "100", 100),
+    "status-page": (True, "false", False),
     "reflector.source-api": (
         [],
         "http://a.example:8080/",

@@ -64,6 +64,8 @@ def test_types_and_plugin_are_shipped_but_no_plugin_cache(installed: Distributio
     """A cache that is shipped would hide other packages' plugins."""
     files = {str(file) for file in installed.files or ()}
     assert {"servicereflector/py.typed", "twisted/plugins/servicereflector_plugin.py"} <= files
+    page = {f"servicereflector/status/{name}" for name in ("page.css", "page.js", "schema.json")}
+    assert page <= files
     assert not [file for file in files if file.endswith("dropin.cache")]
     assert "twisted/__init__.py" not in files
     assert "twisted/plugins/__init__.py" not in files

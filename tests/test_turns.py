@@ -376,6 +376,10 @@ def test_the_reflector_computes_for_long_in_no_turn(
     assert program.ask("status")
     assert len(json.loads(program.ask("status", "-o", "json"))["mirrors"]) == MANY
     assert program.ask("explain", "team-3/service-00003")
+    assert f"Mirrors 1 to 200 of {MANY:,}".encode() in fetch(f"{program.health}/")
+    program.note("the status page")
+    assert len(json.loads(fetch(f"{program.health}/status.json"))["mirrors"]) == MANY
+    program.note("status.json")
     (sources / "other").write_text(east.replace("127.0.0.1", "localhost"))
     program.eventually("another source", lambda: program.settled("other"))
     (sources / "other").unlink()

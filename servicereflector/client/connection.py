@@ -32,14 +32,18 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+<<<<<<< HEAD
 from ..reasons import Code
+=======
+from ..kube.text import Confidential
+>>>>>>> page
 
 _PEM_CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
 )
 
 
-class ConfigError(Exception):
+class ConfigError(Confidential):
     """A configuration that cannot be used: one line, which says what is wrong and where."""
 
     told_as = Code.CREDENTIALS_UNUSABLE

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from .. import tap
+from ..administration import Administration
 from ..client.credentials import from_url
 from ..client.http import KubeClient
 from ..embedded.api import EmbeddedApi
@@ -27,6 +28,7 @@ from ..options import DemoOptions
 from ..program import Program, Roles, SourceClient
 from ..reflector.follower import SourceSettings
 from ..reflector.recorder import rfc3339
+from ..status.pages import StatusPages
 from .tour import Tour, TourFailed
 from .wire import Wire
 
@@ -82,7 +84,9 @@ class DemoCluster:
         collector = ProgramCollector(
             self._reactor, program.informers, program.read_api.stats, program.controller
         )
-        health = HealthApi([Check("program", program.problem)], make_registry(collector))
+        administration = Administration(program, self._reactor.seconds, epoch=self._world.epoch)
+        pages = StatusPages(self._reactor, administration)
+        health = HealthApi([Check("program", program.problem)], make_registry(collector), pages)
         apis = (self._api.app, program.read_api.app, health.app)
         for opened, api in zip(self._sockets, apis, strict=True):
             SocketService(self._reactor, opened, api.resource()).setServiceParent(service)
@@ -124,7 +128,8 @@ def _greet(east: DemoCluster, west: DemoCluster) -> None:
     for cluster in (east, west):
         _say(f"  {cluster.name}   API      {cluster.api_url}")
         _say(f"         Emitter  {cluster.emitter_url}")
-        _say(f"         metrics  {cluster.health_url}/metrics\n")
+        _say(f"         metrics  {cluster.health_url}/metrics")
+        _say(f"         status   {cluster.health_url}/\n")
     _say("Try, in another terminal:\n")
     for line in (
         f"kubectl --server {east.api_url} apply -f - <<'EOF'",

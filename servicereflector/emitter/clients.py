@@ -67,6 +67,11 @@ class Places:
         """Which part of all places is taken, None where there is any number."""
         return self.count / self._bound.all if self._bound.all else None
 
+    @property
+    def clients(self) -> int:
+        """How many have any."""
+        return len(self._taken)
+
     def check(self, client: str) -> None:
         """
         :raises Full: there is no place for the client.

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+
+class Confidential(Exception):
+    """Its words may name files and commands of this machine: they are for the operator alone."""
+
+
 #: Characters of one text that are shown.
 MOST_SHOWN = 300
 

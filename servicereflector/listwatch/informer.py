@@ -17,7 +17,7 @@ from ..kube.lists import ListPage, decode_in_pieces, joined
 from ..kube.objects import BadObject, Record, record_of
 from ..kube.status import TOO_LARGE, ApiError
 from ..kube.strangers import Reader, Rejected, checked_record, deleted_record
-from ..kube.text import shown
+from ..kube.text import Confidential, shown
 from ..kube.watchevents import (
     Bookmark,
     ErrorEvent,
@@ -61,7 +61,11 @@ class Stats:
 
     :ivar restored: how often a list was believed that was older than what had been seen.
     :ivar trouble: why the last list or watch failed, ``""`` if it did not.
+<<<<<<< HEAD
     :ivar code: the same in a word, where there is trouble.
+=======
+    :ivar confidential: whether the operator alone should read that.
+>>>>>>> page
     """
 
     lists: int = 0
@@ -74,7 +78,11 @@ class Stats:
     heard_at: float | None = None
     connected: bool = False
     trouble: str = ""
+<<<<<<< HEAD
     code: Code = Code.UNREACHABLE
+=======
+    confidential: bool = False
+>>>>>>> page
 
 
 class Informer(Service):
@@ -471,6 +479,12 @@ class Informer(Service):
             error=self.stats.trouble,
             delay_seconds=round(delay, 1),
         )
+<<<<<<< HEAD
+=======
+        self.stats.trouble = told
+        self.stats.confidential = isinstance(error, Confidential)
+        self._failing = kind
+>>>>>>> page
         self._tell_trouble(error)
         if isinstance(error, OlderList) or (
             isinstance(error, ApiError) and TOO_LARGE in error.causes

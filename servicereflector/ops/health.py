@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from klein import Klein
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from twisted.web.server import Request
+from werkzeug.exceptions import NotFound
 
 from ..emitter.answers import parameters_of
 
@@ -23,17 +25,37 @@ class Check:
     problem: Callable[[], str]
 
 
+class Pages(Protocol):
+    """The status page, and the JSON behind it with its schema."""
+
+    async def page(self, request: Request) -> bytes: ...
+
+    async def document(self, request: Request) -> bytes: ...
+
+    def schema(self, request: Request) -> bytes: ...
+
+
 class HealthApi:
     """
     ``/health``, ``/healthz`` and ``/livez`` answer as long as the process does; ``/readyz`` tells
-    whether it can do its work, with ``?verbose`` check by check.
+    whether it can do its work, with ``?verbose`` check by check; ``/`` and
+    ``/status.json`` tell the rest.
     """
 
     app = Klein()
 
-    def __init__(self, checks: Sequence[Check], registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        checks: Sequence[Check],
+        registry: CollectorRegistry,
+        pages: Pages | None = None,
+    ) -> None:
+        """
+        :param pages: None where there is no status page.
+        """
         self._checks = tuple(checks)
         self._registry = registry
+        self._pages = pages
 
     @app.route("/health")
     @app.route("/healthz")
@@ -56,6 +78,23 @@ class HealthApi:
         encode, content_type = choose_encoder(request.getHeader("accept") or "")
         request.setHeader("Content-Type", content_type)
         return encode(self._registry)
+
+    @app.route("/", methods=["GET"])
+    async def page(self, request: Request) -> bytes:
+        return await self._shown().page(request)
+
+    @app.route("/status.json", methods=["GET"])
+    async def document(self, request: Request) -> bytes:
+        return await self._shown().document(request)
+
+    @app.route("/status.schema.json", methods=["GET"])
+    def schema(self, request: Request) -> bytes:
+        return self._shown().schema(request)
+
+    def _shown(self) -> Pages:
+        if self._pages is None:
+            raise NotFound
+        return self._pages
 
     @staticmethod
     def _text(request: Request, code: int, verbose: bytes, short: bytes) -> bytes:

@@ -6,13 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 from ..kube.objects import Json
+from ..kube.subsets import flatten
 from ..kube.text import shown
+from ..listwatch.informer import Informer
 from ..mirror.freshness import Freshness
 from ..mirror.plan import describe
+<<<<<<< HEAD
 from ..mirror.states import HostState, SourceState
 from ..reasons import Code
+=======
+from ..mirror.states import HostState, SourceState, Status
+>>>>>>> page
 from .controller import Controller
 from .follower import SourceFollower
+
+#: Addresses of one mirror that are told beside their number.
+MOST_ADDRESSES = 10
 
 _SILENT = {
     Freshness.STALE: (
@@ -28,13 +37,22 @@ _SILENT = {
 }
 
 
+#: In the place of what the operator alone should read.
+CONFIDENTIAL = "what is configured for it cannot be used: service-reflector status tells why"
+
+
 def report_sources(
-    controller: Controller, followers: dict[str, SourceFollower], now: float
+    controller: Controller,
+    followers: dict[str, SourceFollower],
+    now: float,
+    *,
+    public: bool = False,
 ) -> list[Json]:
     """The sources in configured order, and then those that only mirrors name.
 
     :param followers: by the name of the source.
     :param now: the reactor's seconds.
+    :param public: whether others than the operator read it.
     """
     counts: dict[str, dict[str, int]] = {name: {} for name in controller.sources}
     for (name, state), count in controller.statuses.states.items():
@@ -44,16 +62,24 @@ def report_sources(
         told: Json = {"name": name, "location": "", "state": "Gone", "reason": "not configured"}
         told["code"] = Code.ORPHANED.value
         if (follower := followers.get(name)) is not None:
-            told |= _report_source(controller, follower, now)
+            told |= _report_source(controller, follower, now, public)
+            waiting, lag = controller.waiting(name)
+            told |= {"waiting": waiting, "lag_seconds": round(lag, 3)}
         found.append({**told, "mirrors": dict(sorted(states.items()))})
     return found
 
 
-def _report_source(controller: Controller, follower: SourceFollower, now: float) -> Json:
+def _report_source(
+    controller: Controller, follower: SourceFollower, now: float, public: bool
+) -> Json:
     source, breaker = follower.source, controller.fleet.breaker
+<<<<<<< HEAD
     failing = next((i for i in follower.informers if i.stats.trouble), None)
     reason = f"{failing.store.resource.plural}: {failing.stats.trouble}" if failing else ""
     code = failing.stats.code.value if failing else "" if source.synced else Code.NOT_LISTED.value
+=======
+    reason = next((_trouble(i, public) for i in follower.informers if i.stats.trouble), "")
+>>>>>>> page
     state = "Failing" if reason else "Synced" if source.synced else "Connecting"
     if source.freshness is not Freshness.FRESH:
         state, silent, told = _SILENT[source.freshness]
@@ -78,6 +104,7 @@ def _report_source(controller: Controller, follower: SourceFollower, now: float)
         "code": code,
         "reason": reason,
         "services": len(source.services),
+        "objects": {i.store.resource.plural: len(i.store) for i in follower.informers},
         "rejected": rejected,
         "heard_seconds_ago": round(now - min(heard), 3) if heard else None,
         "held": held,
@@ -85,9 +112,16 @@ def _report_source(controller: Controller, follower: SourceFollower, now: float)
     }
 
 
+def _trouble(informer: Informer, public: bool) -> str:
+    stats = informer.stats
+    told = CONFIDENTIAL if public and stats.confidential else stats.trouble
+    return f"{informer.store.resource.plural}: {told}"
+
+
 def report_mirrors(controller: Controller) -> list[Json]:
     """Every name that a source exports or that a mirror has."""
     return [
+<<<<<<< HEAD
         {
             "key": key,
             "source": name,
@@ -97,9 +131,66 @@ def report_mirrors(controller: Controller) -> list[Json]:
             "reason": status.reason,
             "refused_addresses": status.refused,
         }
+=======
+        report_mirror(controller, key, name, status)
+>>>>>>> page
         for key, statuses in sorted(controller.statuses.items())
         for name, status in sorted(statuses.items())
     ]
+
+
+def report_mirror(controller: Controller, key: str, name: str, status: Status) -> Json:
+    """What has become of a name of one source."""
+    return {
+        "key": key,
+        "source": name,
+        "source_key": _source_key(controller, name, key),
+        "state": status.state.value,
+        "reason": status.reason,
+        "refused_addresses": status.refused,
+    }
+
+
+def report_mirror_closely(
+    controller: Controller, key: str, name: str, status: Status, now: float
+) -> Json:
+    """The same with what the host has: it is parsed for that.
+
+    :param now: in seconds since 1970.
+    """
+    host = controller.host.state(key)
+    owner = _owner(controller, host)
+    addresses = _addresses(host) if owner == name else []
+    changed = next((when for when, _ in reversed(controller.journal.changes(key))), None)
+    return {
+        **report_mirror(controller, key, name, status),
+        "owner": owner,
+        "addresses": addresses[:MOST_ADDRESSES],
+        "address_count": len(addresses),
+        "changed_seconds_ago": None if changed is None else round(max(0.0, now - changed), 3),
+    }
+
+
+def _owner(controller: Controller, host: HostState) -> str:
+    """The source whose mirror the host has, ``""`` where it has none."""
+    named = host.held.source if host.held is not None else None
+    if not named:
+        return ""
+    owners = (source.name for source in controller.fleet.sources if source.answers_to(named))
+    return next(owners, named)
+
+
+def _addresses(host: HostState) -> list[str]:
+    """Of all endpoints, those that are not ready included, each once."""
+    found: dict[str, None] = {}
+    if host.own_slices:
+        for record in host.own_slices:
+            for endpoint in record.document().get("endpoints") or ():
+                found.update(dict.fromkeys(endpoint.get("addresses") or ()))
+    elif host.endpoints is not None:
+        flat = flatten(host.endpoints.document().get("subsets"))
+        found.update(dict.fromkeys(sorted(address.ip for address, _ in flat)))
+    return list(found)
 
 
 def _source_key(controller: Controller, name: str, key: str) -> str:
