@@ -3,6 +3,7 @@ ENGINE ?= docker
 IMAGE ?= service-reflector:latest
 MINUTES ?= 10
 REPLICAS ?= 1
+export KUBECTL ?= kubectl
 
 VENV := .venv
 TOX := .tox/runner
@@ -65,6 +66,14 @@ image: ## Build the container image (ENGINE=docker IMAGE=service-reflector:lates
 	$(ENGINE) build --tag $(IMAGE) \
 	  --build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' servicereflector/__init__.py)" \
 	  --build-arg REVISION="$$(git rev-parse HEAD)" .
+
+.PHONY: manifests
+manifests: ## Render overlays as the single files of manifests/ (KUBECTL=kubectl)
+	manifests/render.sh quickstart > manifests/service-reflector.yaml
+	manifests/render.sh emitter > manifests/emitter.yaml
+	manifests/render.sh reflector > manifests/reflector.yaml
+	manifests/render.sh one-namespace > manifests/one-namespace.yaml
+	cp manifests/components/network-policies/network-policies.yaml manifests
 
 .PHONY: clean
 clean: ## Remove all that these targets made here
