@@ -65,7 +65,8 @@ envtest: ## Build the real kube-apiserver and etcd that the tests use (Debian 12
 image: ## Build the container image (ENGINE=docker IMAGE=service-reflector:latest)
 	$(ENGINE) build --tag $(IMAGE) \
 	  --build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' servicereflector/__init__.py)" \
-	  --build-arg REVISION="$$(git rev-parse HEAD)" .
+	  --build-arg REVISION="$$(git rev-parse HEAD)" \
+	  --build-arg CREATED="$$(git log -1 --format=%cI)" $(if $(BASE),--build-arg BASE=$(BASE)) .
 
 .PHONY: manifests
 manifests: ## Render overlays as the single files of manifests/ (KUBECTL=kubectl)
