@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rights import KUBECTL, MANIFESTS
+from rights import KUBECTL, MANIFESTS, of_kind, rendered
+
+from servicereflector.options import ReflectorOptions
 
 ROOT = MANIFESTS.parent
 RENDERED = ("service-reflector.yaml", "emitter.yaml", "reflector.yaml", "one-namespace.yaml")
@@ -54,3 +56,35 @@ def test_the_network_policies_are_those_of_the_component(made: Path) -> None:
     """Comments too: they say what is to be edited."""
     name = "network-policies.yaml"
     assert (MANIFESTS / name).read_bytes() == (made / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("overlay", "components"),
+    [
+        ("emitter", ("ha", "monitoring", "network-policies")),
+        ("reflector", ("ha", "monitoring", "network-policies")),
+        ("one-namespace", ("secure", "ha", "monitoring", "network-policies")),
+    ],
+)
+def test_components_fit_the_other_overlays(
+    made: Path, overlay: str, components: tuple[str, ...]
+) -> None:
+    """The overlays of both roles are combined in manifests/README.md."""
+    folder = made.parent / f"own-{overlay}"
+    folder.mkdir()
+    told = {
+        "resources": [f"../manifests/overlays/{overlay}"],
+        "components": [f"../manifests/components/{name}" for name in components],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(told))
+    found = list(yaml.safe_load_all(rendered(folder)))
+    (deployment,) = of_kind(found, "Deployment")
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    options = ReflectorOptions()
+    options.parseOptions(container["args"])
+    assert options.authenticates() == ("secure" in components)
+    assert deployment["spec"]["replicas"] == 2
+    for document in of_kind(found, "PodDisruptionBudget", "Deployment"):
+        selector = document["spec"]["selector"]["matchLabels"]
+        assert selector.items() <= pod["metadata"]["labels"].items()
