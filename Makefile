@@ -3,6 +3,7 @@ ENGINE ?= docker
 IMAGE ?= service-reflector:latest
 MINUTES ?= 10
 REPLICAS ?= 1
+export KUBECTL ?= kubectl
 
 VENV := .venv
 TOX := .tox/runner
@@ -64,7 +65,16 @@ envtest: ## Build the real kube-apiserver and etcd that the tests use (Debian 12
 image: ## Build the container image (ENGINE=docker IMAGE=service-reflector:latest)
 	$(ENGINE) build --tag $(IMAGE) \
 	  --build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' servicereflector/__init__.py)" \
-	  --build-arg REVISION="$$(git rev-parse HEAD)" .
+	  --build-arg REVISION="$$(git rev-parse HEAD)" \
+	  --build-arg CREATED="$$(git log -1 --format=%cI)" $(if $(BASE),--build-arg BASE=$(BASE)) .
+
+.PHONY: manifests
+manifests: ## Render overlays as the single files of manifests/ (KUBECTL=kubectl)
+	manifests/render.sh quickstart > manifests/service-reflector.yaml
+	manifests/render.sh emitter > manifests/emitter.yaml
+	manifests/render.sh reflector > manifests/reflector.yaml
+	manifests/render.sh one-namespace > manifests/one-namespace.yaml
+	cp manifests/components/network-policies/network-policies.yaml manifests
 
 .PHONY: clean
 clean: ## Remove all that these targets made here

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +13,9 @@ from typing import Any, NamedTuple
 import yaml
 
 MANIFESTS = Path(__file__).parents[1] / "manifests"
+
+#: PyPI's, of the extra ``test``.
+KUBECTL = Path(sys.executable).with_name("kubectl")
 
 
 class Right(NamedTuple):
@@ -22,9 +28,19 @@ class Right(NamedTuple):
 
 def documents(manifest: str) -> list[dict[str, Any]]:
     """
-    :param manifest: the file's name, such as ``emitter.yaml``.
+    :param manifest: the file's name, such as ``emitter.yaml``, or an overlay's folder, such as
+        ``overlays/secure``.
     """
-    return list(yaml.safe_load_all((MANIFESTS / manifest).read_text()))
+    path = MANIFESTS / manifest
+    return list(yaml.safe_load_all(rendered(path) if path.is_dir() else path.read_text()))
+
+
+@functools.cache
+def rendered(folder: Path) -> str:
+    """What kustomize makes of it."""
+    return subprocess.run(
+        [KUBECTL, "kustomize", folder], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
 
 
 def of_kind(found: Iterable[Mapping[str, Any]], *kinds: str) -> list[dict[str, Any]]:

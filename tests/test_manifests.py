@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -13,12 +14,41 @@ from typing import Any
 import pytest
 from podsecurity import violations
 from rights import MANIFESTS, documents, of_kind
+from versions import minor_version
 
+from servicereflector import __version__
 from servicereflector.flagtable import FLAGS
+from servicereflector.options import ReflectorOptions
 from servicereflector.testing.envtest import ApiServer, Binaries
 
-INSTALLS = ("service-reflector.yaml", "emitter.yaml", "reflector.yaml", "one-namespace.yaml")
-ALL = {path.name: documents(path.name) for path in sorted(MANIFESTS.glob("*.yaml"))}
+FILES = ("service-reflector.yaml", "emitter.yaml", "reflector.yaml", "one-namespace.yaml")
+#: Those that are not rendered as files; the others are compared with them.
+OVERLAYS = ("overlays/secure", "overlays/ha", "overlays/monitoring")
+INSTALLS = (*FILES, *OVERLAYS)
+ALL = (*sorted(path.name for path in MANIFESTS.glob("*.yaml")), *OVERLAYS)
+
+#: The Secrets that a Pod waits for.
+SECRETS = {
+    "emitter.yaml": {"service-reflector-emitter"},
+    "overlays/secure": {"service-reflector-tls", "service-reflector-access"},
+}
+
+#: By the name of the Deployment and the Service: an existing Deployment takes no other selector.
+SELECTORS = {
+    "service-reflector": {"app.kubernetes.io/name": "service-reflector"},
+    "service-reflector-emitter": {
+        "app.kubernetes.io/name": "service-reflector",
+        "app.kubernetes.io/component": "emitter",
+    },
+    "service-reflector-reflector": {
+        "app.kubernetes.io/name": "service-reflector",
+        "app.kubernetes.io/component": "reflector",
+    },
+}
+
+#: policy/v1 came with 1.21. What of it is in the manifests is the same in policy/v1beta1: for older
+#: servers the name of the version is rewritten, and nothing else.
+POLICY = "policy/v1" if minor_version() >= 21 else "policy/v1beta1"
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 COLLECTIONS = {
@@ -27,6 +57,7 @@ COLLECTIONS = {
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "Service": "/api/v1/namespaces/{namespace}/services",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+    "PodDisruptionBudget": f"/apis/{POLICY}/namespaces/{{namespace}}/poddisruptionbudgets",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
     "Role": f"{_RBAC}/namespaces/{{namespace}}/roles",
     "RoleBinding": f"{_RBAC}/namespaces/{{namespace}}/rolebindings",
@@ -39,7 +70,8 @@ class Install:
     """The parts of a manifest that runs the program."""
 
     def __init__(self, name: str) -> None:
-        self.documents = ALL[name]
+        self.name = name
+        self.documents = documents(name)
         (self.account,) = of_kind(self.documents, "ServiceAccount")
         (self.deployment,) = of_kind(self.documents, "Deployment")
         (self.service,) = of_kind(self.documents, "Service")
@@ -63,9 +95,13 @@ def api(envtest_binaries: Binaries) -> Iterator[ApiServer]:
     """A cluster with the RBAC authorizer."""
     with ApiServer(binaries=envtest_binaries, authorization_mode="RBAC") as server:
         for manifest in ALL:
-            name = f"of-{manifest.removesuffix('.yaml')}"
+            name = f"of-{prefix(manifest)}"
             create(server, {"kind": "Namespace", "metadata": {"name": name}})
         yield server
+
+
+def prefix(manifest: str) -> str:
+    return manifest.removesuffix(".yaml").replace("/", "-")
 
 
 def create(api: ApiServer, document: dict[str, Any]) -> Any:
@@ -108,20 +144,59 @@ def lost(sent: Any, kept: Any, path: str = "") -> list[str]:
 @pytest.mark.parametrize("manifest", ALL)
 def test_a_real_api_server_takes_every_field(api: ApiServer, manifest: str) -> None:
     """Each manifest in a namespace of its own, or under names of its own."""
-    prefix = manifest.removesuffix(".yaml")
-    for document in copy.deepcopy(ALL[manifest]):
+    for document in documents(manifest):
         metadata = document["metadata"]
         if "namespace" in metadata:
-            metadata["namespace"] = f"of-{prefix}"
+            metadata["namespace"] = f"of-{prefix(manifest)}"
         else:
-            metadata["name"] = f"{prefix}-{metadata['name']}"
+            metadata["name"] = f"{prefix(manifest)}-{metadata['name']}"
+        if document["kind"] == "PodDisruptionBudget":
+            assert document["apiVersion"] == "policy/v1"
+            document["apiVersion"] = POLICY
         assert lost(document, create(api, document)) == [], document["kind"]
+
+
+def test_the_readme_tells_of_each() -> None:
+    """And links to nothing that is not there."""
+    readme = (MANIFESTS / "README.md").read_text()
+    overlays = {f"overlays/{path.name}" for path in (MANIFESTS / "overlays").iterdir()}
+    rendered = {f"overlays/{name.removesuffix('.yaml')}" for name in FILES}
+    assert overlays - rendered == {"overlays/quickstart", *OVERLAYS}
+    for name in (*ALL, "overlays/quickstart"):
+        assert name in readme
+    for target in re.findall(r"\]\(([^)#]+)\)", readme):
+        assert (MANIFESTS / target).exists(), target
+    flags = set(re.findall(r"--((?:reflector|emitter)\.[a-z-]+)", readme))
+    assert flags <= {flag.name for flag in FLAGS}
 
 
 def test_selectors_find_the_pods(install: Install) -> None:
     labels = install.pod["metadata"]["labels"].items()
     assert install.deployment["spec"]["selector"]["matchLabels"].items() <= labels
     assert install.service["spec"]["selector"].items() <= labels
+
+
+def test_an_existing_installation_can_be_updated_in_place(install: Install) -> None:
+    """The Deployment keeps its name and selector, the Service its own."""
+    for document in (install.deployment, install.service):
+        selector = document["spec"]["selector"]
+        assert selector.get("matchLabels", selector) == SELECTORS[document["metadata"]["name"]]
+
+
+def test_labels_are_those_that_kubernetes_recommends(install: Install) -> None:
+    """The version is the program's; selectors do not go by it, as it changes."""
+    for metadata in (install.deployment["metadata"], install.pod["metadata"]):
+        labels = metadata["labels"]
+        assert labels["app.kubernetes.io/name"] == "service-reflector"
+        assert labels["app.kubernetes.io/part-of"] == "service-reflector"
+        assert labels["app.kubernetes.io/version"] == __version__
+        assert labels["app.kubernetes.io/component"] in (
+            "emitter",
+            "reflector",
+            "emitter-and-reflector",
+        )
+    for document in install.documents:
+        assert document["metadata"]["labels"]["app.kubernetes.io/name"] == "service-reflector"
 
 
 def test_all_of_the_ports_are_those_that_the_program_is_told(install: Install) -> None:
@@ -133,7 +208,7 @@ def test_all_of_the_ports_are_those_that_the_program_is_told(install: Install) -
         told["http"] = install.flags["--emitter.insecure-port"]
         told["https"] = install.flags["--emitter.secure-port"]
     assert {name: int(port) for name, port in told.items() if port != "0"} == ports
-    for probe in ("livenessProbe", "readinessProbe"):
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert install.container[probe]["httpGet"]["port"] in ports
 
 
@@ -143,16 +218,31 @@ def test_what_the_pod_refers_to_is_there(install: Install) -> None:
     assert mounts["run"] == "/run/service-reflector"
     if "sources" in mounts:
         assert flags["--reflector.source-dir"] == mounts["sources"]
-        (config,) = install.of("ConfigMap")
+        assert "service-reflector" in {c["metadata"]["name"] for c in install.of("ConfigMap")}
         for told in install.volumes["sources"]["projected"]["sources"]:
             for reference in told.values():
-                assert reference["name"] == config["metadata"]["name"]
+                assert reference == {"name": "service-reflector", "optional": True}
+    waited_for = {v["secret"]["secretName"] for v in install.volumes.values() if "secret" in v}
+    assert waited_for == SECRETS.get(install.name, set())
+    assert not any("configMap" in volume for volume in install.volumes.values())
+    assert not {"env", "envFrom"} & install.container.keys()
     paths = {value for value in flags.values() if value.startswith("/")}
     assert all(any(path.startswith(mount) for mount in mounts.values()) for path in paths)
 
 
-def test_every_flag_of_the_pod_is_a_flag(install: Install) -> None:
-    assert {flag.removeprefix("--") for flag in install.flags} <= {flag.name for flag in FLAGS}
+def test_the_program_takes_every_flag_of_the_pod(install: Install) -> None:
+    """Each once, with the value that is there."""
+    ReflectorOptions().parseOptions(install.container["args"])
+    assert len(install.flags) == len(install.container["args"])
+
+
+def test_an_overlay_allows_what_service_reflector_yaml_does() -> None:
+    """What of that is enough, and used, tests/e2e/test_role.py shows."""
+    kinds = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+    proven = of_kind(documents("service-reflector.yaml"), *kinds)
+    assert len(proven) > len(kinds)
+    for overlay in OVERLAYS:
+        assert of_kind(documents(overlay), *kinds) == proven
 
 
 def test_the_roles_are_bound_to_the_pods_account(install: Install) -> None:
@@ -187,8 +277,8 @@ def test_the_roles_name_all_that_they_allow(install: Install) -> None:
 def test_roles_of_one_name_are_the_same_in_all_manifests() -> None:
     """Which file was applied last makes no difference."""
     known: dict[str, Any] = {}
-    for found in ALL.values():
-        for role in of_kind(found, "ClusterRole"):
+    for name in ALL:
+        for role in of_kind(documents(name), "ClusterRole"):
             assert known.setdefault(role["metadata"]["name"], role["rules"]) == role["rules"]
     assert {"service-reflector-emitter", "service-reflector-reflector"} <= known.keys()
 
@@ -197,7 +287,7 @@ def test_additions_are_for_the_accounts_of_installs() -> None:
     accounts = [Install(name).account["metadata"] for name in INSTALLS]
     known = [(account["name"], account["namespace"]) for account in accounts]
     for name in ("delete-namespaces.yaml", "webhook.yaml"):
-        role, binding = ALL[name]
+        role, binding = documents(name)
         assert binding["roleRef"]["name"] == role["metadata"]["name"]
         for subject in binding["subjects"]:
             assert (subject["name"], subject["namespace"]) in known
@@ -259,7 +349,7 @@ def test_network_policies_select_the_pods_and_name_their_ports(install: Install)
     labels = install.pod["metadata"]["labels"]
     ports: set[str] = set()
     names = set()
-    for policy in ALL["network-policies.yaml"]:
+    for policy in documents("network-policies.yaml"):
         selector = policy["spec"]["podSelector"]
         assert selector["matchLabels"].items() <= labels.items()
         if any(

@@ -11,8 +11,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -184,6 +185,22 @@ class Cluster:
     def events(self, namespace: str, reason: str) -> list[Json]:
         found = self.must("GET", f"/api/v1/namespaces/{namespace}/events")["items"]
         return [event for event in found if event["reason"] == reason]
+
+
+@contextmanager
+def started(*servers: ApiServer) -> Iterator[None]:
+    """Started at the same time. They die with the threads that started them, which the pool keeps
+    until all have been stopped."""
+    with ThreadPoolExecutor(len(servers)) as pool:
+        starts = [pool.submit(server.start) for server in servers]
+        try:
+            for start in starts:
+                start.result()
+            yield
+        finally:
+            wait(starts)
+            for server in servers:
+                server.stop()
 
 
 def subsets(*ips: str) -> list[Json]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from versions import minor_version
 from servicereflector.testing.binaries import Binaries
 from servicereflector.testing.envtest import ApiServer
 
-from .clusters import Cluster, RunningProgram, run_emitter, run_reflector
+from .clusters import Cluster, RunningProgram, run_emitter, run_reflector, started
 
 #: discovery.k8s.io/v1 came with 1.21.
 collect_ignore = [] if minor_version() >= 21 else ["test_slices.py"]
@@ -28,8 +27,7 @@ def tokens() -> tuple[str, ...]:
 def both(
     envtest_binaries: Binaries, tokens: tuple[str, ...]
 ) -> Iterator[tuple[ApiServer, ApiServer]]:
-    """The servers of east and west, started at the same time. They die with the threads that
-    started them, which the pool keeps until both have been stopped."""
+    """The servers of east and west."""
     east, west = (
         ApiServer(
             service_cluster_ip_range=service_range,
@@ -38,16 +36,8 @@ def both(
         )
         for service_range in ("10.1.0.0/16", "10.2.0.0/16")
     )
-    with ThreadPoolExecutor(2) as pool:
-        starts = [pool.submit(server.start) for server in (east, west)]
-        try:
-            for start in starts:
-                start.result()
-            yield east, west
-        finally:
-            wait(starts)
-            east.stop()
-            west.stop()
+    with started(east, west):
+        yield east, west
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def test_nothing_is_written_and_no_shell_is_needed(east: Cluster, tmp_path: Path
 
 def test_the_manifests_ask_for_no_shell() -> None:
     """Neither their commands nor their probes."""
-    for path in (Path(__file__).parents[2] / "manifests").glob("*.yaml"):
+    for path in (Path(__file__).parents[2] / "manifests").rglob("*.yaml"):
         text = path.read_text()
         assert not re.search(r"\b(/bin/sh|bash|exec:|lifecycle:)", text), path
     dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text()
