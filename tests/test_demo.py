@@ -16,7 +16,7 @@ from servicereflector.demo.service import DemoCluster
 
 
 def test_the_tour_sees_every_step_and_ends_well(tmp_path: Path) -> None:
-    """Create, change, a partition that is survived, delete; each with its delay."""
+    """Create, change, a partition that is survived, delete, a conflict; each with its delay."""
     ran = subprocess.run(
         [sys.executable, "-m", "servicereflector", "demo", "--once"],
         cwd=tmp_path,
@@ -36,7 +36,10 @@ def test_the_tour_sees_every_step_and_ends_well(tmp_path: Path) -> None:
         "west: hears east",
         "west: Endpoints 10.9.0.4",
         "west: no Service and no Endpoints cart",
+        "west: Event Conflict",
+        "west: Endpoints 10.9.0.5",
     ]
+    assert len(ran.stdout.splitlines()) == tour.STEPS
     assert "west: keeps the Service and Endpoints 10.9.0.2, 10.9.0.3" in ran.stdout
 
 
