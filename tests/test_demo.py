@@ -16,9 +16,10 @@ from servicereflector.demo.service import DemoCluster
 
 
 def test_the_tour_sees_every_step_and_ends_well(tmp_path: Path) -> None:
-    """Create, change, a partition that is survived, delete, a conflict; each with its delay."""
+    """Create, change, a partition that is survived, delete, a conflict; each with its delay. Plain
+    lines, for which nothing is imported that draws."""
     ran = subprocess.run(
-        [sys.executable, "-m", "servicereflector", "demo", "--once"],
+        [sys.executable, "-X", "importtime", "-m", "servicereflector", "demo", "--once"],
         cwd=tmp_path,
         env={**os.environ, "HOME": str(tmp_path)},
         capture_output=True,
@@ -27,7 +28,11 @@ def test_the_tour_sees_every_step_and_ends_well(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stderr == ""
+    imported = [line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()]
+    assert ran.stderr.count("import time:") == len(imported), "it is silent but for what it imports"
+    # rich weighs: it is for who looks.
+    assert not [name for name in imported if name.partition(".")[0] == "rich"]
+    assert "servicereflector.reflector.controller" in imported
     seen = [line for line in ran.stdout.splitlines() if line.endswith("ms later")]
     assert [line.split(",")[0] for line in seen] == [
         "west: Endpoints 10.9.0.1",
