@@ -89,9 +89,9 @@ class Terminal:
         told = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", self.written)
         return told.replace(b"\r", b"").decode()
 
-    def eventually(self, what: str, holds: Callable[[], bool], seconds: float = SOON) -> None:
+    def eventually(self, what: str, holds: Callable[[], bool]) -> None:
         """Read on until it holds."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + SOON
         while not holds():
             assert time.monotonic() < deadline, f"{what}: not seen\n{self.text}"
             over = self.process.poll() is not None
@@ -123,6 +123,12 @@ class Terminal:
             self.process.wait()
         os.close(self._ours)
         os.close(self._theirs)
+
+    def read(self, seconds: float) -> None:
+        """Read all that is written for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._read()
 
     def _read(self) -> None:
         while select.select([self._ours], [], [], 0.05)[0]:

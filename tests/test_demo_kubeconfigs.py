@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -80,23 +78,7 @@ def test_a_refusal_is_one_line_and_status_1(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def taken() -> Iterator[None]:
-    """Somebody else, or the test, has the ports that the demo would take."""
-    with ExitStack() as stack:
-        for port in (8001, 9092):
-            probe = stack.enter_context(socket.socket())
-            # Connections of a demo that has ended may still linger there.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                probe.listen()
-            except OSError:
-                continue
-        yield
-
-
-@pytest.fixture(scope="module")
-def greeting(tmp_path_factory: pytest.TempPathFactory, taken: None) -> Iterator[str]:
+def greeting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What a demo says that runs."""
     here = tmp_path_factory.mktemp("demo")
     log = here / "demo.log"
@@ -148,14 +130,6 @@ def type_in(command: str, tmp_path: Path, until: str = "") -> str:
             return ran.stdout
         assert time.monotonic() < deadline, ran.stdout + ran.stderr
         time.sleep(0.1)
-
-
-def test_ports_that_are_taken_are_told_with_those_in_their_place(greeting: str) -> None:
-    """And the addresses that are told are the others."""
-    port = re.search(r"port 8001 is taken: east's API is at (\d+)", greeting)
-    assert port is not None
-    assert f"east   API http://127.0.0.1:{port[1]} " in greeting
-    assert re.search(r"port 9092 is taken: west's metrics is at \d+", greeting)
 
 
 def test_the_mirror_is_there_with_one_command(greeting: str, tmp_path: Path) -> None:
