@@ -151,6 +151,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     from .ops.garbage import spare_survivors
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
+    from .ops.progress import ProgressLog
     from .ops.turns import measure
 
     program, sourcing, host = _program(options, reactor)
@@ -170,6 +171,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     if options.subCommand == "check":
         _checker(options, reactor, program, sourcing, host).setServiceParent(service)
         return service
+    ProgressLog(reactor, program).setServiceParent(service)
     certificates = None if program.read_api is None else emitter_certificates(options, reactor)
     if certificates is not None:
         certificates.setServiceParent(service)

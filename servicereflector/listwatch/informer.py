@@ -58,6 +58,7 @@ class Stats:
 
     :ivar restored: how often a list was believed that was older than what had been seen.
     :ivar trouble: why the last list or watch failed, ``""`` if it did not.
+    :ivar listed: objects that have come so far of the last list.
     """
 
     lists: int = 0
@@ -70,6 +71,7 @@ class Stats:
     heard_at: float | None = None
     connected: bool = False
     trouble: str = ""
+    listed: int = 0
 
 
 class Informer(Service):
@@ -273,6 +275,7 @@ class Informer(Service):
     async def _list(self, effect: List) -> None:
         most = self._limits.max_body
         self._listed *= bool(effect.continue_token)
+        self.stats.listed *= bool(effect.continue_token)
         if not effect.continue_token:
             self.rejections.begin()
         body = await self._page(effect.limit, effect.continue_token)
