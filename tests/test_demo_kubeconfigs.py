@@ -97,8 +97,8 @@ def greeting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             time.sleep(0.02)
         yield log.read_text()
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()  # killed, it would leave its socket
+        assert process.wait(30) == 0
 
 
 def commands(greeting: str, word: str) -> list[str]:
