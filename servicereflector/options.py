@@ -26,14 +26,16 @@ class DemoOptions(FlagOptions):
     flags = (
         Flag("once", "false", "Run a scripted tour, tell what was seen, and exit.", boolean,
              boolean=True),
+        Flag("kubeconfig-dir", "", "Where to write east.yaml and west.yaml, for kubectl "
+             "--kubeconfig; they are removed at the end."),
     )  # fmt: skip
 
     def getSynopsis(self) -> str:
         return (
-            "Usage: service-reflector demo [--once]\n\n"
+            "Usage: service-reflector demo [--once] [--kubeconfig-dir DIR]\n\n"
             "Two clusters in memory, east and west, each with its API, its Emitter and a\n"
-            "Reflector that mirrors the other's Services. It touches nothing outside of its\n"
-            "process."
+            "Reflector that mirrors the other's Services. What it makes outside of its process\n"
+            "is gone when it ends."
         )
 
 
@@ -115,7 +117,7 @@ class ReflectorOptions(FlagOptions):
             "Usage: service-reflector [flags]\n"
             "       service-reflector check|plan [flags]\n"
             "       service-reflector status|explain|release|forget [flags]\n"
-            "       service-reflector demo [--once]\n\n"
+            "       service-reflector demo [--once] [--kubeconfig-dir DIR]\n\n"
             "Mirrors selected Services from other clusters into this one."
         )
 

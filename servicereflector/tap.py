@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 from twisted.application.service import IService, MultiService
 from twisted.logger import ILogObserver, Logger
@@ -92,6 +92,16 @@ class Options(ReflectorOptions):
 
 
 _log_flags = ["info", ""]
+_log_stream: list[TextIO] = []
+
+
+def log_to(stream: TextIO, level: str = "") -> None:
+    """Have the log written there, before it begins.
+
+    :param level: another one than the flags say, where it is given.
+    """
+    _log_stream[:] = [stream]
+    _log_flags[0] = level or _log_flags[0]
 
 
 def log_observer() -> ILogObserver:
@@ -99,7 +109,7 @@ def log_observer() -> ILogObserver:
     from .ops.logs import make_observer
 
     level, log_format = _log_flags
-    return make_observer(level, log_format)
+    return make_observer(level, log_format, *_log_stream)
 
 
 def _refuse(message: str) -> NoReturn:
@@ -142,6 +152,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     from .ops.garbage import spare_survivors
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
+    from .ops.progress import ProgressLog
     from .ops.turns import measure
     from .status.pages import StatusPages
 
@@ -162,6 +173,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     if options.subCommand == "check":
         _checker(options, reactor, program, sourcing, host).setServiceParent(service)
         return service
+    ProgressLog(reactor, program).setServiceParent(service)
     certificates = None if program.read_api is None else emitter_certificates(options, reactor)
     if certificates is not None:
         certificates.setServiceParent(service)
@@ -389,9 +401,11 @@ class GracefulService(MultiService):
     def startService(self) -> None:
         super().startService()
         # After Twisted has set its own handlers, which it does when the reactor starts.
-        self._reactor.callWhenRunning(self._take_signals)
+        self._reactor.callWhenRunning(self.take_signals)
 
-    def _take_signals(self) -> None:
+    def take_signals(self) -> None:
+        """End by signals; by those that come before the reactor runs, as soon as it does."""
+
         def stop(_number: int, _frame: object) -> None:
             self._reactor.callFromThread(self._stop)
 

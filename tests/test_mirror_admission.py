@@ -194,7 +194,9 @@ def test_the_longest_prefix_wins_and_is_not_mapped_again() -> None:
         mapped=("10.0.0.0/8=100.0.0.0/8", "10.1.0.0/16=10.2.0.0/16", "10.1.1.0/24=192.0.2.0/24")
     )
     told = [rewritten(a, mapped) for a in ("10.3.0.1", "10.1.0.1", "10.1.1.1", "::ffff:10.1.1.1")]
-    assert told == ["100.3.0.1", "10.2.0.1", "192.0.2.1", "::ffff:c000:201"]
+    assert told[:3] == ["100.3.0.1", "10.2.0.1", "192.0.2.1"]
+    # Python 3.13 writes it in another way.
+    assert told[3] in ("::ffff:c000:201", "::ffff:192.0.2.1")
 
 
 @pytest.mark.parametrize(

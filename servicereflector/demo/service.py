@@ -6,16 +6,20 @@ being in a demo and reaches its own cluster and the other one's Emitter through 
 
 from __future__ import annotations
 
+import os
 import sys
-import uuid
-from typing import Any
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 from twisted.python.failure import Failure
 
 from .. import tap
 from ..administration import Administration
+<<<<<<< HEAD
 from ..client.credentials import from_url
 from ..client.http import KubeClient
 from ..embedded.api import EmbeddedApi
@@ -31,26 +35,30 @@ from ..reflector.recorder import rfc3339
 from ..status.pages import StatusPages
 from .tour import Tour, TourFailed
 from .wire import Wire
+=======
+from ..ops.admin import AdminApi, AdminService
+from ..ops.terminal import Region, is_live
+from ..options import DemoOptions
+from .clusters import DemoCluster
+from .greeting import Place, furnish, greeting, own_command
+from .kubeconfigs import Kubeconfigs
+from .tour import STEPS, Tour, TourFailed
+>>>>>>> tour
 
-#: The ports that are tried first: of the API, the Emitter, and health and metrics.
-_PORTS = {"east": (8001, 8081, 9091), "west": (8002, 8082, 9092)}
-_RANGES = {"east": "10.1.0.0/16", "west": "10.2.0.0/16"}
+if TYPE_CHECKING:
+    from .live import Scene
+
+#: Seconds before each step of a tour that somebody watches.
+_PAUSE = 1.0
 
 
-def _bind(port: int) -> Any:
-    """The port, or a free one where it is taken."""
-    try:
-        return bind("127.0.0.1", port)
-    except BindError:
-        return bind("127.0.0.1", 0)
+class Demo(tap.GracefulService):
+    """The two clusters, and what is told of them.
 
-
-class DemoCluster:
-    """One cluster's sockets and API; its program comes with :meth:`connect`.
-
-    :ivar wire: what the other cluster reaches the Emitter through.
+    :param say: takes a line for the person who watches.
     """
 
+<<<<<<< HEAD
     def __init__(self, reactor: Any, name: str) -> None:
         self.name = name
         self._reactor = reactor
@@ -99,30 +107,118 @@ class _Cluster(MultiService):
     def __init__(self, api: EmbeddedApi) -> None:
         super().__init__()
         self._api = api
+=======
+    def __init__(self, reactor: Any, options: DemoOptions) -> None:
+        super().__init__(reactor)
+        self.take_signals()
+        self._tour: TourService | None = None
+        self._region: Region[Scene] | None = None
+        east, west = DemoCluster(reactor, "east"), DemoCluster(reactor, "west")
+        self._clusters = (east, west)
+        east.connect(west).setServiceParent(self)
+        west.connect(east).setServiceParent(self)
+        self._directory = tempfile.TemporaryDirectory(prefix="reflector-")
+        self._socket = Path(self._directory.name, "west.sock")
+        answers = AdminApi(Administration(west.program, reactor.seconds)).app.resource()
+        AdminService(reactor, self._socket, answers).setServiceParent(self)
+        self._kubeconfigs: Kubeconfigs | None = None
+        if told := options["kubeconfig-dir"]:
+            urls = {cluster.name: cluster.api_url for cluster in self._clusters}
+            self._kubeconfigs = Kubeconfigs(Path(told), urls)
+        if options["once"]:
+            self._tour = TourService(reactor, east, west, self._say)
+        else:
+            furnish(east.cluster, west.cluster)
+        if is_live(_stdout(), os.environ):
+            self._region = self._make_region()
+        reactor.callWhenRunning(self._begin)
+>>>>>>> tour
 
+    @inlineCallbacks
     def stopService(self) -> Any:
-        self._api.reader.stop()
-        return super().stopService()
+        yield super().stopService()
+        if self._kubeconfigs is not None:
+            self._kubeconfigs.remove()
+        self._directory.cleanup()
+
+    def _begin(self) -> None:
+        if not self.running:  # Ctrl-C was faster
+            return
+        if self._tour is None:
+            east, west = map(self._place, self._clusters)
+            for line in greeting(east, west, own_command(), str(self._socket)):
+                self._say(line)
+            if self._region is None:
+                self._say("Ctrl-C ends it.")
+        if self._region is not None:
+            self._region.setServiceParent(self)
+        if self._tour is not None:
+            self._tour.pause = _PAUSE if self._region is not None else 0.0
+            self._tour.setServiceParent(self)
+
+    def _say(self, line: str) -> None:
+        if self._region is not None:
+            self._region.say(line)
+        else:
+            print(line, file=_stdout(), flush=True)
+
+    def _place(self, cluster: DemoCluster) -> Place:
+        kubeconfig = self._kubeconfigs and self._kubeconfigs.path(cluster.name)
+        return Place(
+            cluster.name,
+            cluster.api_url,
+            cluster.emitter_url,
+            cluster.health_url,
+            str(kubeconfig or ""),
+            cluster.moved,
+        )
+
+    def _make_region(self) -> Region[Scene]:
+        from .live import Scene, draw
+
+        def look() -> Scene:
+            steps = (self._tour.said, STEPS) if self._tour is not None else None
+            return Scene(tuple(cluster.picture() for cluster in self._clusters), steps)
+
+        region = Region(self._reactor, _stdout(), look, draw)
+        if sys.stderr.isatty():
+            # What becomes of Services and of the connection between the clusters is seen.
+            tap.log_to(region.above(), "error")
+        return region
 
 
-def make_demo(options: DemoOptions, reactor: Any) -> MultiService:
-    """The service of ``service-reflector demo``."""
-    east, west = DemoCluster(reactor, "east"), DemoCluster(reactor, "west")
-    demo = tap.GracefulService(reactor)
-    east.connect(west).setServiceParent(demo)
-    west.connect(east).setServiceParent(demo)
-    if options["once"]:
-        reactor.callWhenRunning(_run_tour, reactor, east, west)
-    else:
-        reactor.callWhenRunning(_greet, east, west)
-    return demo
+class TourService(Service):
+    """Takes the tour, and ends the process when it is over.
 
+    :ivar said: how many lines were said.
+    """
 
-def _say(line: str) -> None:
-    # twistd has put its log in the place of sys.stdout.
-    print(line, file=sys.__stdout__, flush=True)
+    def __init__(
+        self, reactor: Any, east: DemoCluster, west: DemoCluster, say: Callable[[str], None]
+    ) -> None:
+        self.said = 0
+        self.pause = 0.0
+        self._reactor = reactor
+        self._clusters = (east, west)
+        self._tell = say
+        self._running: Deferred[None] | None = None
 
+    def startService(self) -> None:
+        super().startService()
+        east, west = self._clusters
+        tour = Tour(
+            self._reactor,
+            east_url=east.api_url,
+            west_url=west.api_url,
+            west_health_url=west.health_url,
+            wire=east.wire,
+            say=self._say,
+            pause=self.pause,
+        )
+        self._running = Deferred.fromCoroutine(tour.run())
+        self._running.addBoth(self._ended)
 
+<<<<<<< HEAD
 def _greet(east: DemoCluster, west: DemoCluster) -> None:
     _say("Two clusters in memory, each mirroring the other's Services:\n")
     for cluster in (east, west):
@@ -148,25 +244,39 @@ def _greet(east: DemoCluster, west: DemoCluster) -> None:
     ):
         _say(f"  {line}")
     _say("\nCtrl-C ends it.")
+=======
+    def stopService(self) -> Deferred[None] | None:
+        super().stopService()
+        if self._running is not None:
+            self._running.cancel()
+        return self._running
+>>>>>>> tour
 
+    def _say(self, line: str) -> None:
+        self.said += 1
+        self._tell(line)
 
-def _run_tour(reactor: Any, east: DemoCluster, west: DemoCluster) -> None:
-    tour = Tour(
-        reactor,
-        east_url=east.api_url,
-        west_url=west.api_url,
-        west_health_url=west.health_url,
-        wire=east.wire,
-        say=_say,
-    )
-    running = Deferred.fromCoroutine(tour.run())
-
-    def ended(result: object) -> None:
+    def _ended(self, result: object) -> None:
+        if not self.running:  # it was stopped on its way
+            if isinstance(result, Failure):
+                result.trap(CancelledError)
+            return
         tap.exit_status = 0
         if isinstance(result, Failure):
             tap.exit_status = 1
             told = result.getErrorMessage()
-            _say(f"FAILED: {told}" if result.check(TourFailed) else result.getTraceback())
-        reactor.stop()
+            self._tell(f"FAILED: {told}" if result.check(TourFailed) else result.getTraceback())
+        self._reactor.stop()
 
-    running.addBoth(ended)
+
+def make_demo(options: DemoOptions, reactor: Any) -> Demo:
+    """The service of ``service-reflector demo``.
+
+    :raises ConfigError: there is no place for the kubeconfigs.
+    """
+    return Demo(reactor, options)
+
+
+def _stdout() -> Any:
+    # twistd has put its log in the place of sys.stdout.
+    return sys.__stdout__

@@ -62,10 +62,14 @@ class Stats:
     :ivar restored: how often a list was believed that was older than what had been seen.
     :ivar trouble: why the last list or watch failed, ``""`` if it did not.
 <<<<<<< HEAD
+<<<<<<< HEAD
     :ivar code: the same in a word, where there is trouble.
 =======
     :ivar confidential: whether the operator alone should read that.
 >>>>>>> page
+=======
+    :ivar listed: objects that have come so far of the last list.
+>>>>>>> tour
     """
 
     lists: int = 0
@@ -79,10 +83,14 @@ class Stats:
     connected: bool = False
     trouble: str = ""
 <<<<<<< HEAD
+<<<<<<< HEAD
     code: Code = Code.UNREACHABLE
 =======
     confidential: bool = False
 >>>>>>> page
+=======
+    listed: int = 0
+>>>>>>> tour
 
 
 class Informer(Service):
@@ -289,6 +297,7 @@ class Informer(Service):
     async def _list(self, effect: List) -> None:
         most = self._limits.max_body
         self._listed *= bool(effect.continue_token)
+        self.stats.listed *= bool(effect.continue_token)
         if not effect.continue_token:
             self.rejections.begin()
         body = await self._page(effect.limit, effect.continue_token)
