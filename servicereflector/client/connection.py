@@ -32,11 +32,8 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
-<<<<<<< HEAD
-from ..reasons import Code
-=======
 from ..kube.text import Confidential
->>>>>>> page
+from ..reasons import Code
 
 _PEM_CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.application.service import MultiService
 
 from .. import tap
+from ..administration import Administration
 from ..client.credentials import from_url
 from ..client.http import KubeClient
 from ..embedded.api import EmbeddedApi
@@ -21,6 +22,7 @@ from ..ops.sockets import BindError, SocketService, bind
 from ..program import Program, Roles, SourceClient
 from ..reflector.follower import SourceSettings
 from ..reflector.recorder import rfc3339
+from ..status.pages import StatusPages
 from .picture import Picture, lines
 from .wire import Wire
 
@@ -80,7 +82,9 @@ class DemoCluster:
         collector = ProgramCollector(
             self._reactor, program.informers, program.read_api.stats, program.controller
         )
-        health = HealthApi([Check("program", program.problem)], make_registry(collector))
+        administration = Administration(program, self._reactor.seconds, epoch=self._world.epoch)
+        pages = StatusPages(self._reactor, administration)
+        health = HealthApi([Check("program", program.problem)], make_registry(collector), pages)
         apis = (self._api.app, program.read_api.app, health.app)
         for opened, api in zip(self._sockets, apis, strict=True):
             SocketService(self._reactor, opened, api.resource()).setServiceParent(service)

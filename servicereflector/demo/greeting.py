@@ -71,7 +71,7 @@ def greeting(east: Place, west: Place, command: str, admin_socket: str) -> Itera
     yield ""
     for place in (east, west):
         yield f"  {place.name}   API {place.api_url}   Emitter {place.emitter_url}"
-        yield f"         metrics {place.health_url}/metrics"
+        yield f"         status {place.health_url}/   metrics {place.health_url}/metrics"
         yield from (f"         {line}" for line in place.moved)
     yield ""
     yield f"East's Service {NAMESPACE}/{MIRRORED} is mirrored into west. Each has a Service"

@@ -19,23 +19,6 @@ from twisted.python.failure import Failure
 
 from .. import tap
 from ..administration import Administration
-<<<<<<< HEAD
-from ..client.credentials import from_url
-from ..client.http import KubeClient
-from ..embedded.api import EmbeddedApi
-from ..embedded.cluster import Cluster
-from ..kube.selectors import LabelSelector
-from ..ops.health import Check, HealthApi
-from ..ops.metrics import ProgramCollector, make_registry
-from ..ops.sockets import BindError, SocketService, bind
-from ..options import DemoOptions
-from ..program import Program, Roles, SourceClient
-from ..reflector.follower import SourceSettings
-from ..reflector.recorder import rfc3339
-from ..status.pages import StatusPages
-from .tour import Tour, TourFailed
-from .wire import Wire
-=======
 from ..ops.admin import AdminApi, AdminService
 from ..ops.terminal import Region, is_live
 from ..options import DemoOptions
@@ -43,7 +26,6 @@ from .clusters import DemoCluster
 from .greeting import Place, furnish, greeting, own_command
 from .kubeconfigs import Kubeconfigs
 from .tour import STEPS, Tour, TourFailed
->>>>>>> tour
 
 if TYPE_CHECKING:
     from .live import Scene
@@ -58,56 +40,6 @@ class Demo(tap.GracefulService):
     :param say: takes a line for the person who watches.
     """
 
-<<<<<<< HEAD
-    def __init__(self, reactor: Any, name: str) -> None:
-        self.name = name
-        self._reactor = reactor
-        self._world = tap.surroundings(reactor)
-        cluster = Cluster(
-            now=lambda: rfc3339(self._world.epoch()),
-            uid=lambda: str(uuid.uuid4()),
-            service_range=_RANGES[name],
-        )
-        self._api = EmbeddedApi(reactor, cluster)
-        self._sockets = [_bind(port) for port in _PORTS[name]]
-        self.api_url, self.emitter_url, self.health_url = (
-            f"http://127.0.0.1:{opened.getsockname()[1]}" for opened in self._sockets
-        )
-        self.wire = Wire(reactor, self._sockets[1].getsockname()[1])
-
-    def connect(self, other: DemoCluster) -> MultiService:
-        """The cluster as a service, its Reflector pointed at the other's Emitter."""
-        service = _Cluster(self._api)
-        program = Program(
-            self._world,
-            KubeClient(self._reactor, from_url(self.api_url)),
-            [
-                SourceClient(
-                    SourceSettings(other.name), KubeClient(self._reactor, from_url(other.wire.url))
-                )
-            ],
-            Roles(emitted=LabelSelector(), reflected=LabelSelector()),
-        )
-        assert program.read_api is not None
-        collector = ProgramCollector(
-            self._reactor, program.informers, program.read_api.stats, program.controller
-        )
-        administration = Administration(program, self._reactor.seconds, epoch=self._world.epoch)
-        pages = StatusPages(self._reactor, administration)
-        health = HealthApi([Check("program", program.problem)], make_registry(collector), pages)
-        apis = (self._api.app, program.read_api.app, health.app)
-        for opened, api in zip(self._sockets, apis, strict=True):
-            SocketService(self._reactor, opened, api.resource()).setServiceParent(service)
-        self.wire.setServiceParent(service)
-        program.setServiceParent(service)
-        return service
-
-
-class _Cluster(MultiService):
-    def __init__(self, api: EmbeddedApi) -> None:
-        super().__init__()
-        self._api = api
-=======
     def __init__(self, reactor: Any, options: DemoOptions) -> None:
         super().__init__(reactor)
         self.take_signals()
@@ -132,7 +64,6 @@ class _Cluster(MultiService):
         if is_live(_stdout(), os.environ):
             self._region = self._make_region()
         reactor.callWhenRunning(self._begin)
->>>>>>> tour
 
     @inlineCallbacks
     def stopService(self) -> Any:
@@ -218,39 +149,11 @@ class TourService(Service):
         self._running = Deferred.fromCoroutine(tour.run())
         self._running.addBoth(self._ended)
 
-<<<<<<< HEAD
-def _greet(east: DemoCluster, west: DemoCluster) -> None:
-    _say("Two clusters in memory, each mirroring the other's Services:\n")
-    for cluster in (east, west):
-        _say(f"  {cluster.name}   API      {cluster.api_url}")
-        _say(f"         Emitter  {cluster.emitter_url}")
-        _say(f"         metrics  {cluster.health_url}/metrics")
-        _say(f"         status   {cluster.health_url}/\n")
-    _say("Try, in another terminal:\n")
-    for line in (
-        f"kubectl --server {east.api_url} apply -f - <<'EOF'",
-        "apiVersion: v1",
-        "kind: Service",
-        "metadata: {name: cart, namespace: default}",
-        "spec: {ports: [{port: 80}]}",
-        "---",
-        "apiVersion: v1",
-        "kind: Endpoints",
-        "metadata: {name: cart, namespace: default}",
-        "subsets: [{addresses: [{ip: 10.9.0.1}], ports: [{port: 8080}]}]",
-        "EOF",
-        f"kubectl --server {west.api_url} get services,endpoints cart -o yaml",
-        f"kubectl --server {east.api_url} delete service cart",
-    ):
-        _say(f"  {line}")
-    _say("\nCtrl-C ends it.")
-=======
     def stopService(self) -> Deferred[None] | None:
         super().stopService()
         if self._running is not None:
             self._running.cancel()
         return self._running
->>>>>>> tour
 
     def _say(self, line: str) -> None:
         self.said += 1

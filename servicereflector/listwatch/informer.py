@@ -61,15 +61,9 @@ class Stats:
 
     :ivar restored: how often a list was believed that was older than what had been seen.
     :ivar trouble: why the last list or watch failed, ``""`` if it did not.
-<<<<<<< HEAD
-<<<<<<< HEAD
     :ivar code: the same in a word, where there is trouble.
-=======
     :ivar confidential: whether the operator alone should read that.
->>>>>>> page
-=======
     :ivar listed: objects that have come so far of the last list.
->>>>>>> tour
     """
 
     lists: int = 0
@@ -82,15 +76,9 @@ class Stats:
     heard_at: float | None = None
     connected: bool = False
     trouble: str = ""
-<<<<<<< HEAD
-<<<<<<< HEAD
     code: Code = Code.UNREACHABLE
-=======
     confidential: bool = False
->>>>>>> page
-=======
     listed: int = 0
->>>>>>> tour
 
 
 class Informer(Service):
@@ -488,12 +476,7 @@ class Informer(Service):
             error=self.stats.trouble,
             delay_seconds=round(delay, 1),
         )
-<<<<<<< HEAD
-=======
-        self.stats.trouble = told
         self.stats.confidential = isinstance(error, Confidential)
-        self._failing = kind
->>>>>>> page
         self._tell_trouble(error)
         if isinstance(error, OlderList) or (
             isinstance(error, ApiError) and TOO_LARGE in error.causes

@@ -11,12 +11,8 @@ from ..kube.text import shown
 from ..listwatch.informer import Informer
 from ..mirror.freshness import Freshness
 from ..mirror.plan import describe
-<<<<<<< HEAD
-from ..mirror.states import HostState, SourceState
-from ..reasons import Code
-=======
 from ..mirror.states import HostState, SourceState, Status
->>>>>>> page
+from ..reasons import Code
 from .controller import Controller
 from .follower import SourceFollower
 
@@ -73,13 +69,9 @@ def _report_source(
     controller: Controller, follower: SourceFollower, now: float, public: bool
 ) -> Json:
     source, breaker = follower.source, controller.fleet.breaker
-<<<<<<< HEAD
     failing = next((i for i in follower.informers if i.stats.trouble), None)
-    reason = f"{failing.store.resource.plural}: {failing.stats.trouble}" if failing else ""
+    reason = _trouble(failing, public) if failing else ""
     code = failing.stats.code.value if failing else "" if source.synced else Code.NOT_LISTED.value
-=======
-    reason = next((_trouble(i, public) for i in follower.informers if i.stats.trouble), "")
->>>>>>> page
     state = "Failing" if reason else "Synced" if source.synced else "Connecting"
     if source.freshness is not Freshness.FRESH:
         state, silent, told = _SILENT[source.freshness]
@@ -121,19 +113,7 @@ def _trouble(informer: Informer, public: bool) -> str:
 def report_mirrors(controller: Controller) -> list[Json]:
     """Every name that a source exports or that a mirror has."""
     return [
-<<<<<<< HEAD
-        {
-            "key": key,
-            "source": name,
-            "source_key": _source_key(controller, name, key),
-            "state": status.state.value,
-            "code": status.code.value,
-            "reason": status.reason,
-            "refused_addresses": status.refused,
-        }
-=======
         report_mirror(controller, key, name, status)
->>>>>>> page
         for key, statuses in sorted(controller.statuses.items())
         for name, status in sorted(statuses.items())
     ]
@@ -146,6 +126,7 @@ def report_mirror(controller: Controller, key: str, name: str, status: Status) -
         "source": name,
         "source_key": _source_key(controller, name, key),
         "state": status.state.value,
+        "code": status.code.value,
         "reason": status.reason,
         "refused_addresses": status.refused,
     }
