@@ -99,6 +99,7 @@ class Code(str, Enum):
     CONNECTIONS_LIMITED = "ConnectionsLimited"
 
     # The program itself.
+    SYNCING = "Syncing"
     REACTOR_BLOCKED = "ReactorBlocked"
     COMPARISON_DIFFERENCE = "ComparisonDifference"
     ADMIN_SOCKET_UNAVAILABLE = "AdminSocketUnavailable"

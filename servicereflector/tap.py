@@ -92,7 +92,7 @@ class Options(ReflectorOptions):
 
 
 _log_flags = ["info", ""]
-_log_stream: TextIO | None = None
+_log_stream: list[TextIO] = []
 
 
 def log_to(stream: TextIO, level: str = "") -> None:
@@ -100,8 +100,7 @@ def log_to(stream: TextIO, level: str = "") -> None:
 
     :param level: another one than the flags say, where it is given.
     """
-    global _log_stream
-    _log_stream = stream
+    _log_stream[:] = [stream]
     _log_flags[0] = level or _log_flags[0]
 
 
@@ -110,7 +109,7 @@ def log_observer() -> ILogObserver:
     from .ops.logs import make_observer
 
     level, log_format = _log_flags
-    return make_observer(level, log_format, _log_stream)
+    return make_observer(level, log_format, _log_stream[0] if _log_stream else None)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -33,6 +33,7 @@ from servicereflector.kube.status import ApiError
 from servicereflector.mirror.plan import Plan
 from servicereflector.mirror.states import State, Status
 from servicereflector.options import ReflectorOptions
+from servicereflector.reasons import Code
 from servicereflector.testing.processes import free_port
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "check.md"
@@ -183,8 +184,16 @@ def plan(**states: Status) -> Plan:
 
 def test_names_that_are_taken_or_shared_are_told() -> None:
     """Each with whose it is; of very many the first, and how many there are."""
-    plans = {"shop/a": plan(east=Status(State.MIRRORED), west=Status(State.STANDBY, "no"))}
-    plans |= {f"shop/n{n:02}": plan(east=Status(State.CONFLICT, "taken")) for n in range(MOST + 5)}
+    plans = {
+        "shop/a": plan(
+            east=Status(State.MIRRORED, Code.MIRRORED),
+            west=Status(State.STANDBY, Code.STANDBY, "no"),
+        )
+    }
+    plans |= {
+        f"shop/n{n:02}": plan(east=Status(State.CONFLICT, Code.NAME_TAKEN, "taken"))
+        for n in range(MOST + 5)
+    }
     taken, shared = judge_names(plans)
     assert (taken.code, shared.code) == (Found.NAME_TAKEN, Found.NAME_SHARED)
     assert taken.message.startswith(f"{MOST + 5} Services cannot be mirrored: shop/n00 of east: ")
@@ -194,16 +203,18 @@ def test_names_that_are_taken_or_shared_are_told() -> None:
 
 def test_where_each_name_is_wanted_once_all_is_well() -> None:
     """And the names are counted."""
-    (found,) = judge_names({"shop/a": plan(east=Status(State.MIRRORED))})
+    (found,) = judge_names({"shop/a": plan(east=Status(State.MIRRORED, Code.MIRRORED))})
     assert (found.result, found.code) == (Result.OK, Found.NO_CONFLICTS)
 
 
 def test_what_a_source_may_not_have_mirrored_is_told() -> None:
     """Addresses that are left out, and Services that are refused whole."""
     plans = {
-        "shop/a": plan(east=Status(State.MIRRORED, "10.0.0.1 is the host's", refused=1)),
-        "shop/b": plan(east=Status(State.REFUSED, "port 22")),
-        "shop/c": plan(east=Status(State.MIRRORED)),
+        "shop/a": plan(
+            east=Status(State.MIRRORED, Code.ADDRESS_REFUSED, "10.0.0.1 is the host's", refused=1)
+        ),
+        "shop/b": plan(east=Status(State.REFUSED, Code.PORT_REFUSED, "port 22")),
+        "shop/c": plan(east=Status(State.MIRRORED, Code.MIRRORED)),
     }
     (found,) = judge_refused("east", plans)
     assert (found.subject, found.code) == ("east", Found.ADDRESS_REFUSED)

@@ -62,7 +62,6 @@ class Demo:
     """What the demo serves: URLs."""
 
     east: str
-    west: str
     page: str
 
     def create(self, cluster: str, kind: str, document: dict[str, Any]) -> None:
@@ -92,24 +91,21 @@ class Demo:
 
 @pytest.fixture(scope="module")
 def demo(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """With a conflict, and with mirrors for more than one page."""
+    """With the conflict that it begins with, and with mirrors for more than one page."""
     directory = tmp_path_factory.mktemp("demo")
     process = Process([sys.executable, "-m", "servicereflector", "demo"], directory, "demo.log")
     process.start()
     try:
         eventually(process.log_tail, lambda: "Ctrl-C" in process.log_tail())
-        apis = dict(re.findall(r"(east|west) +API +(http://\S+)", process.log_tail()))
+        apis = dict(re.findall(r"(east) +API +(http://\S+)", process.log_tail()))
         shown = re.findall(r" status +(http://\S+)", process.log_tail())
-        demo = Demo(apis["east"], apis["west"], shown[1])
-        spec = {"ports": [{"port": 80}]}
-        demo.create(demo.west, "services", {"metadata": {"name": "taken"}, "spec": spec})
-        demo.export("taken")
+        demo = Demo(apis["east"], shown[1])
         for number in range(MANY):
             demo.point(f"service-{number:03}")
 
         def mirrored() -> bool:
             states = [mirror["state"] for mirror in demo.status()["mirrors"]]
-            return states.count("Mirrored") == MANY and "Conflict" in states
+            return states.count("Mirrored") == MANY + 1 and "Conflict" in states
 
         eventually(process.log_tail, mirrored, 60)
         yield demo
@@ -166,8 +162,8 @@ def test_it_shows_what_needs_attention_first(looking: Looking, tmp_path: Path) -
     expect(page).to_have_title("(1) Service-Reflector")
     expect(page.get_by_role("status")).to_have_text("✕ 1 thing needs attention")
     expect(page.get_by_role("img", name="Sources of this cluster")).to_be_visible()
-    expect(page.get_by_role("rowheader", name="default/taken")).to_be_visible()
-    assert looking.names[:2] == ["default/taken", "default/service-000"]
+    expect(page.get_by_role("rowheader", name="shop/till")).to_be_visible()
+    assert looking.names[:2] == ["shop/till", "default/service-000"]
     assert len(looking.names) == ROWS
     keep(page, "wide", tmp_path)
 
@@ -205,10 +201,10 @@ def test_its_filters_are_in_the_address(looking: Looking, demo: Demo) -> None:
     page = looking.page
     page.get_by_label("State").select_option("Conflict")
     expect(page.locator("#mirrors tbody tr")).to_have_count(1)
-    assert looking.names == ["default/taken"]
+    assert looking.names == ["shop/till"]
     assert page.url == f"{demo.page}?state=Conflict"
     page.reload()
-    assert looking.names == ["default/taken"]
+    assert looking.names == ["shop/till"]
     page.get_by_role("link", name="Show all").click()
     expect(page.locator("#mirrors tbody tr")).to_have_count(ROWS)
 
@@ -218,7 +214,7 @@ def test_pages_lead_on_and_the_focus_stays_while_they_are_renewed(looking: Looki
     page.get_by_role("link", name="Next").click()
     expect(page.get_by_text("page 2 of 2")).to_be_visible()
     assert len(looking.names) > 20
-    assert "default/taken" not in looking.names
+    assert "shop/till" not in looking.names
     page.get_by_role("link", name="Previous").focus()
     told = page.locator("#process").inner_text()
     expect(page.locator("#process")).not_to_have_text(told)
@@ -253,7 +249,7 @@ def test_everything_can_be_reached_by_the_keyboard_and_is_seen_to_be(looking: Lo
 @pytest.mark.parametrize("context", [{"java_script_enabled": False}], indirect=True)
 def test_without_javascript_it_is_read_filtered_and_paged_all_the_same(looking: Looking) -> None:
     page = looking.page
-    assert looking.names[0] == "default/taken"
+    assert looking.names[0] == "shop/till"
     page.get_by_label("Name contains").fill("service-1")
     page.get_by_label("Source", exact=True).select_option("east")
     page.get_by_role("button", name="Filter").click()

@@ -29,6 +29,7 @@ from servicereflector.mirror.policy import Policy
 from servicereflector.mirror.states import State, Status
 from servicereflector.ops.health import HealthApi
 from servicereflector.program import Roles
+from servicereflector.reasons import Code
 from servicereflector.reflector.controller import STARTING
 from servicereflector.reflector.follower import SourceSettings
 from servicereflector.status.pages import MOST, StatusPages
@@ -355,7 +356,9 @@ def test_what_the_operator_alone_may_read_is_nowhere(mesh: Mesh) -> None:
             informer.stats.trouble = "credentials/east: not YAML: t0ps3cret"
             informer.stats.confidential = True
     reason = f"open /var/run/credentials/east: denied; {url} answered"
-    controller.statuses.note("shop/failed", {"east": Status(State.FAILED, reason)})
+    controller.statuses.note(
+        "shop/failed", {"east": Status(State.FAILED, Code.REQUEST_REFUSED, reason)}
+    )
     overview = served.administration.overview
 
     def with_more(*, public: bool = False) -> dict[str, Any]:
@@ -389,7 +392,7 @@ def large(mesh: Mesh, count: int) -> Node:
     assert node.program is not None
     controller = node.program.controller
     assert controller is not None
-    mirrored = {"east": Status(State.MIRRORED)}
+    mirrored = {"east": Status(State.MIRRORED, Code.MIRRORED)}
     for number in range(count):
         controller.statuses.note(f"team-{number % 10}/service-{number:05}", mirrored)
     return node

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servicereflector.mirror.states import State, Status
+from servicereflector.reasons import Code
 from servicereflector.status.choosing import ROWS, RUN, runs, window
 from servicereflector.status.query import (
     ATTENTION,
@@ -125,16 +126,18 @@ def test_a_window_is_that_part_of_all_that_is_asked_for(
 
 def test_a_window_far_on_comes_in_pieces() -> None:
     """What is passed over takes time, too."""
-    told = {"east": Status(State.MIRRORED)}
+    told = {"east": Status(State.MIRRORED, Code.MIRRORED)}
     sorted_runs = list(runs([(f"a/{n:05}", told) for n in range(20 * RUN)], Query()))
     assert len(list(window(sorted_runs, 19 * RUN, 20 * RUN))) >= 19 + RUN / ROWS
 
 
 def test_what_is_urgent_comes_first_and_conflicts_before_all() -> None:
-    ordered = sorted(State, key=lambda state: rank(Status(state)))
+    ordered = sorted(State, key=lambda state: rank(Status(state, Code.MIRRORED)))
     assert ordered[:2] == [State.CONFLICT, State.HELD]
     assert set(ordered[: len(URGENT)]) == set(URGENT)
     assert ordered[-1] is State.MIRRORED
-    left_out = Status(State.MIRRORED, "2 addresses are left out", noteworthy=True, refused=2)
+    left_out = Status(
+        State.MIRRORED, Code.ADDRESS_REFUSED, "2 addresses are left out", noteworthy=True, refused=2
+    )
     assert is_urgent(left_out)
-    assert not is_urgent(Status(State.MIRRORED))
+    assert not is_urgent(Status(State.MIRRORED, Code.MIRRORED))

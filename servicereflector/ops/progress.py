@@ -13,6 +13,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ..program import Program
+from ..reasons import Code
 
 #: Seconds that a sync may take before anything is told of it.
 PATIENCE = 2.0
@@ -112,4 +113,4 @@ class ProgressLog(Service):
 
     def _look(self) -> None:
         for line in self._progress.tell(counts_of(self._program), self._reactor.seconds()):
-            self.log.info("{line}", line=line)
+            self.log.info("{line}", reason=Code.SYNCING, line=line)

@@ -20,6 +20,7 @@ from ..emitter.refusals import Refusals
 from ..kube.objects import Json
 from ..kube.status import ApiError
 from ..mirror.states import Status
+from ..reasons import Code
 from . import tables
 from .choosing import Entry, runs, window
 from .markup import document
@@ -114,7 +115,7 @@ class StatusPages:
         except CancelledError:  # the client has gone
             raise
         except Exception:
-            self.log.failure("the status could not be told")
+            self.log.failure("the status could not be told", reason=Code.INTERNAL_ERROR)
             _head(request, 500, _TEXT)
             return b"internal error, see the log\n"
 
