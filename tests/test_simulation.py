@@ -21,6 +21,29 @@ _least = partial(Schedule, seed=0, timing=0, page=500, watched=-1)
 
 #: What was wrong once, in the program or in what is asked of it, and the least that shows it.
 PAST = {
+    "a source that takes a name over has fewer mirrors left to the other": _least(
+        sources=((), (), (0, 1)),
+        there=((1, 0), (1, 1), (1, 2)),
+        acts=(
+            ("refuse", 0, 0, 0, 1),
+            ("short_list", 0, 1, 2, 1),
+            ("put", 0, 0, 0, 0),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
+    "a mirror is not deleted for what was known before a question that took a minute": _least(
+        sources=((), (0,), (0,)),
+        there=((0, 0),),
+        acts=(
+            ("cut", 0, 0, 0, 1),
+            ("put", 0, 0, 0, 0),
+            ("wait", 5, 0, 0, 0),
+            ("half_open", 0, 1, 1, 1),
+            ("short_list", 0, 0, 0, 1),
+            ("put", 0, 0, 0, 0),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
     "a name that another source takes over is not among those that are held": _least(
         sources=((), (), (0, 1)),
         timing=2,

@@ -354,6 +354,13 @@ class Controller(Service):
         self.stats.attempts += 1
         if plan.contested and plan.actions:
             self._contested.add(key)
+
+        def is_wanted(deletion: Delete) -> bool:
+            return any(
+                isinstance(action, Delete) and action.uid == deletion.uid
+                for action in self.plan(key, features).actions
+            )
+
         for action in plan.actions:
             if isinstance(action, Delete) and action.why:
                 self.log.info(
@@ -364,7 +371,7 @@ class Controller(Service):
                     why=action.why,
                 )
             try:
-                await self.host.carry_out(key, action, self._reactor.seconds())
+                await self.host.carry_out(key, action, self._reactor.seconds(), is_wanted)
             except ApiError as error:
                 self._refused(key, action, error, features)
                 return

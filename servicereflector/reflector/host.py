@@ -107,10 +107,13 @@ class Host:
         del self._written[key]
         return None
 
-    async def carry_out(self, key: str, action: Action, now: float) -> None:
+    async def carry_out(
+        self, key: str, action: Action, now: float, is_wanted: Callable[[Delete], bool]
+    ) -> None:
         """Do it.
 
-        :raises ApiError: where the API refuses, or the host has moved on.
+        :param is_wanted: whether a plan made now has the deletion of a Service still.
+        :raises ApiError: where the API refuses, or the host or the plan has moved on.
         """
         written = self._written.setdefault(key, _Written(now + self._settle))
         written.until = now + self._settle
@@ -127,6 +130,9 @@ class Host:
             case Delete(resource, namespace, name, uid, looked_at):
                 if resource is SERVICES:
                     await self._check_endpoints(namespace, name, action.endpoints)
+                    # The answer may have taken long, as over a connection that was half open.
+                    if not is_wanted(action):
+                        raise conflict(SERVICES, name, "it is to stay after all")
                 await self._writer.delete(
                     resource, namespace, name, uid=uid, resource_version=str(looked_at)
                 )

@@ -90,9 +90,20 @@ class Truth:
                     self._held[host.name, node.name, key] = self._now() + self._limits.hold
 
     def told(self, node: Node, key: str) -> None:
-        """A watch tells of what its lists lack: how many those lack now is not known."""
+        """A watch tells of what its lists lack: how many those lack now is not known. Nor is of how
+        many, where the name is not its own already."""
         if key in node.hidden:
             self._held = {held: until for held, until in self._held.items() if held[1] != node.name}
+        for host in self._nodes.values():
+            owner = owner_in(host.cluster, key)
+            if node.number in host.sources and (owner is None or owner.source != node.name):
+                self.meddled(host)
+
+    def withdrawn(self, node: Node) -> None:
+        """It exports less: of how many mirrors its lists lack some is not known."""
+        for host in self._nodes.values():
+            if node.number in host.sources:
+                self.meddled(host)
 
     def meddled(self, host: Node) -> None:
         """Somebody has a hand in its mirrors: how many the list lacks of how many is not known."""

@@ -260,11 +260,13 @@ class Run:
 
     def delete(self, node: Node, key: str, _much: int) -> None:
         if node.cluster.foreign(SERVICES, key):
+            self.truth.withdrawn(node)
             node.cluster.delete(SERVICES, key)
             self.promises.expect(node, key)
 
     def withdraw(self, node: Node, key: str, _much: int) -> None:
         if node.cluster.foreign(ENDPOINTS, key):
+            self.truth.withdrawn(node)
             node.cluster.delete(ENDPOINTS, key)
             self.promises.expect(node, key)
 
