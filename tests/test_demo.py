@@ -43,7 +43,7 @@ def test_the_tour_sees_every_step_and_ends_well(tmp_path: Path) -> None:
         "west: hears east",
         "west: Endpoints 10.9.0.4",
         "west: no Service and no Endpoints cart",
-        "west: Event Conflict",
+        "west: Event NameTaken",
         "west: Endpoints 10.9.0.5",
     ]
     assert len(ran.stdout.splitlines()) == tour.STEPS

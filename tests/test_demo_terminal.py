@@ -144,7 +144,7 @@ def test_the_tour_is_played_beside_the_clusters(start: Start) -> None:
     terminal.eventually("the middle", lambda: "cannot hear east" in "\n".join(terminal.shown))
     assert terminal.ended() == 0, terminal.text
     assert any(line.startswith("step 17 of 17") for line in terminal.shown)
-    assert any("west: Event Conflict" in line for line in terminal.shown)
+    assert any("west: Event NameTaken" in line for line in terminal.shown)
     assert terminal.is_as_it_was()
 
 

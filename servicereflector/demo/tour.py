@@ -100,7 +100,7 @@ class Tour:
         await self._west.create(SERVICES, _service("till"))
         await self._east.create(SERVICES, _service("till"))
         await self._east.create(ENDPOINTS, _endpoints("till", "10.9.0.5"))
-        await self._seen("Event Conflict, its own till stays", self._west_tells_of_the_conflict)
+        await self._seen("Event NameTaken, its own till stays", self._west_tells_of_the_conflict)
         await self._announce("west: delete its own till")
         await self._west.delete(SERVICES, "shop", "till")
         await self._seen("Endpoints 10.9.0.5", self._west_has("10.9.0.5", name="till"))
@@ -149,7 +149,7 @@ class Tour:
     async def _west_tells_of_the_conflict(self) -> bool:
         listed = orjson.loads(await self._west.request("GET", "/api/v1/namespaces/shop/events"))
         return any(
-            (event["reason"], event["involvedObject"]["name"]) == ("Conflict", "till")
+            (event["reason"], event["involvedObject"]["name"]) == ("NameTaken", "till")
             for event in listed["items"]
         )
 
