@@ -395,11 +395,79 @@ def test_a_list_that_lacks_most_of_the_mirrors_deletes_none_of_them(mesh: Mesh) 
     west = emptied(mesh)
     assert mirrors(west) == {"new", *(f"s{number}" for number in range(12))}
     assert state(west, "east", "shop/s1") is State.HELD
+    assert addresses(west, "shop/s1") == ({"10.9.0.1"}, set())
     assert state(west, "east", "shop/s11") is State.MIRRORED
     held = events(west, "Held")
     assert 0 < len(held) <= 10
     mesh.advance(300)
     assert mirrors(west) == {"new", "s10", "s11"}
+
+
+def bared(mesh: Mesh) -> Node:
+    """West with twelve mirrors of east, which comes back without ten of their Endpoints."""
+    east = mesh.join("east")
+    west = mesh.join("west", ["east"], roles=roles(limits=LIMITS))
+    for number in range(12):
+        export(east, f"shop/s{number}")
+    mesh.advance(STARTING + 2)
+    east.stop()
+    for number in range(10):
+        east.cluster.delete(ENDPOINTS, f"shop/s{number}")
+    east.start()
+    mesh.advance(40)
+    return west
+
+
+def backed(node: Node) -> set[str]:
+    """The names of the mirrors that have something behind them."""
+    stores = node.cluster.model.stores
+    return {record.name for record in stores[ENDPOINTS] if record.source is not None} & {
+        record.labels["kubernetes.io/service-name"] for record in stores[ENDPOINTSLICES]
+    }
+
+
+def test_lists_that_lack_what_is_behind_most_mirrors_withdraw_none_of_it(mesh: Mesh) -> None:
+    """The Services may all be there."""
+    west = bared(mesh)
+    assert len(backed(west)) == 12
+    assert addresses(west, "shop/s1") == ({"10.9.0.1"}, set())
+    assert state(west, "east", "shop/s1") is State.HELD
+    assert state(west, "east", "shop/s11") is State.MIRRORED
+    mesh.advance(300)
+    assert backed(west) == {"s10", "s11"}
+    assert state(west, "east", "shop/s1") is State.MIRRORED
+    assert len(mirrors(west)) == 12
+
+
+def test_what_is_behind_mirrors_is_released_as_well(mesh: Mesh) -> None:
+    west = bared(mesh)
+    assert controller(west).release("east") == 10
+    mesh.advance(1)
+    assert backed(west) == {"s10", "s11"}
+
+
+def test_what_is_behind_a_mirror_again_is_mirrored_at_once_and_not_held_any_more(
+    mesh: Mesh,
+) -> None:
+    west = bared(mesh)
+    mesh["east"].cluster.put(ENDPOINTS, endpoints("shop/s1", ("10.9.0.2",)))
+    mesh.advance(1)
+    assert addresses(west, "shop/s1") == ({"10.9.0.2"}, set())
+    mesh["east"].cluster.delete(ENDPOINTS, "shop/s1")
+    mesh.advance(1)
+    assert len(backed(west)) == 11
+
+
+def test_endpoints_that_go_one_by_one_are_believed(mesh: Mesh) -> None:
+    east = mesh.join("east")
+    west = mesh.join("west", ["east"], roles=roles(limits=LIMITS))
+    for number in range(12):
+        export(east, f"shop/s{number}")
+    mesh.advance(STARTING + 2)
+    for number in range(12):
+        east.cluster.delete(ENDPOINTS, f"shop/s{number}")
+    mesh.advance(1)
+    assert backed(west) == set()
 
 
 def test_released_deletions_go_ahead_at_once(mesh: Mesh) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 
@@ -139,6 +141,18 @@ def test_a_mirror_is_taken_over_by_a_source_with_endpoints_first() -> None:
     incomplete = SourceState("north", True, service())
     verdict = judge([incomplete, exporting("south")], mirror_of("east"))
     assert states(verdict) == {"north": State.STANDBY, "south": State.MIRRORED}
+
+
+def test_what_is_behind_a_mirror_is_held_like_the_mirror() -> None:
+    """The source has the Service alone, as most of its others; until it is no longer held, or there
+    is something to mirror, or nothing to lose."""
+    bare = SourceState("east", True, service(), held=True)
+    held = judge([bare, exporting("south")], mirror_of("east"))
+    assert held.course is Course.LEAVE
+    assert states(held) == {"east": State.HELD, "south": State.STANDBY}
+    for source in (replace(bare, held=False), replace(exporting("east"), held=True)):
+        assert judge([source], mirror_of("east")).course is Course.MIRROR
+    assert judge([bare], HostState(None, mirror_of("east").service)).course is Course.MIRROR
 
 
 def test_a_mirror_is_deleted_when_its_source_no_longer_has_it() -> None:

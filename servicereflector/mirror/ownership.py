@@ -17,7 +17,7 @@ The rules, in the order in which they are looked at:
    the mirror of a source that is no longer configured is kept as an orphan, unless told to prune.
    But not while another source is still expected to tell its first list: it may export the name,
    and the ClusterIP would be lost. And not while the deletion is held, because the source's list
-   lacks most of what it had.
+   lacks most of what it had. So it is with what is behind a mirror.
 
 What the policy refuses, or what is said of the source, counts as not exported: Refused.
 """
@@ -36,6 +36,14 @@ from .policy import DEFAULT, Policy
 from .selection import refused_namespace
 from .slices import source_slices
 from .states import HostState, SourceState, State, Status
+
+#: The lists of Services and of what is behind them come one after the other, and it is one story.
+_HELD = Status(
+    State.HELD,
+    Code.HELD,
+    "its source no longer lists it, or what is behind it, nor most of its mirrors: the deletion is"
+    " held",
+)
 
 
 class Course(Enum):
@@ -153,7 +161,7 @@ def _judge(
         complete = [s for s in exporting if s.complete or s is keeper]
         if keeper in complete and complete[0] is not keeper:
             return _given(sources, exporting, complete[0])
-    return _held(sources, exporting, former, policy)
+    return _held(sources, exporting, former, policy, host.backed)
 
 
 def _new(sources: Sequence[SourceState], exporting: list[SourceState]) -> Verdict:
@@ -176,7 +184,11 @@ def _given(
 
 
 def _held(
-    sources: Sequence[SourceState], exporting: list[SourceState], former: str, policy: Policy
+    sources: Sequence[SourceState],
+    exporting: list[SourceState],
+    former: str,
+    policy: Policy,
+    backed: bool,
 ) -> Verdict:
     """The name has a mirror, of the source that is called ``former`` there."""
     keeper = _keeper(sources, exporting, former)
@@ -186,6 +198,10 @@ def _held(
             if (successor := _first(usable)) is not None:
                 rule = f"{keeper.name!r} has fallen silent, and {successor.name!r} exports it too"
                 return _mirror(successor, exporting, rule, former)
+        if keeper in exporting and keeper.held and backed and not keeper.complete:
+            rule = f"{keeper.name!r} has nothing behind it any more, but the deletion is held"
+            statuses = {**_standby(exporting, keeper.name), keeper.name: _HELD}
+            return Verdict(Course.LEAVE, rule, None, statuses, keeper.freshness)
         if keeper in exporting:
             return _mirror(keeper, exporting, f"it is the mirror of {keeper.name!r}", former)
         code, why = Code.NOT_LISTED, "has not been listed yet"
@@ -210,9 +226,8 @@ def _held(
         rule = f"{gone}, but not all sources have been listed"
         return Verdict(Course.LEAVE, rule, statuses={former: kept})
     if keeper is not None and keeper.held:
-        reason = "its source no longer lists it, nor most of its mirrors: the deletion is held"
-        held = {keeper.name: Status(State.HELD, Code.HELD, reason)}
-        return Verdict(Course.LEAVE, f"{gone}, but the deletion is held", statuses=held)
+        statuses = {keeper.name: _HELD}
+        return Verdict(Course.LEAVE, f"{gone}, but the deletion is held", statuses=statuses)
     return Verdict(Course.DELETE, gone)
 
 

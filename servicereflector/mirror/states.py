@@ -57,7 +57,7 @@ class SourceState:
     :ivar slices: those whose label names the Service.
     :ivar aliases: what mirrors of it may name as their source beside its name.
     :ivar freshness: whether the source has fallen silent.
-    :ivar held: whether its mirror of the name is not to be deleted for now.
+    :ivar held: whether its mirror of the name, and what is behind it, is not to be deleted for now.
     :ivar rejected: whether what its mirror was made of is not known, because it was rejected.
     :ivar rivals: the keys of other Services of the source that would have the same name.
     :ivar admission: what the operator says of this source.
@@ -121,6 +121,11 @@ class HostState:
     def held(self) -> Record | None:
         """By its source it tells whose the name is."""
         return self.service or self.endpoints or next(iter(self.own_slices), None)
+
+    @property
+    def backed(self) -> bool:
+        """Whether a mirror has Endpoints, or slices that the program made."""
+        return self.endpoints is not None or bool(self.own_slices)
 
     @property
     def own_slices(self) -> tuple[Record, ...]:

@@ -19,7 +19,7 @@ from .sources import Source
 
 
 def _is_to_be_judged(source: Source) -> bool:
-    return source.synced and source.reviewed != source.services.epoch
+    return source.synced and source.reviewed != source.listed
 
 
 class Fleet:
@@ -65,7 +65,7 @@ class Fleet:
     def believe(self, key: str, states: Iterable[SourceState]) -> None:
         """What is exported again is no longer to be held when it goes."""
         for state in states:
-            if self._takes(key, state):
+            if self._takes(key, state) and not self._empties(key, state):
                 self.breaker.settled(state.name, key)
 
     def review(self) -> bool:
@@ -88,19 +88,19 @@ class Fleet:
 
     def _judge(self, source: Source) -> Iterator[None]:
         """A step for each mirror. If another list comes meanwhile, that one is judged instead."""
-        epoch = source.services.epoch
+        listed = source.listed
         mirrors, missing = self.mirrors_of(source), []
         for key in mirrors:
-            if not self._wanted(key):
+            if self._lacks(source, key):
                 missing.append(key)
             yield
-            if source not in self.sources or source.services.epoch != epoch:
+            if source not in self.sources or source.listed != listed:
                 return
-        source.reviewed = epoch
+        source.reviewed = listed
         if self.breaker.listed(source.name, mirrors, missing, self._clock.seconds()):
             self.log.warn(
-                "the list of source {source} lacks {count} of its {mirrors} mirrors:"
-                " their deletion is held for {hold:g} s, or until service-reflector"
+                "the lists of source {source} lack {count} of its {mirrors} mirrors, or all that is"
+                " behind them: their deletion is held for {hold:g} s, or until service-reflector"
                 " release {source}",
                 reason=Code.HELD,
                 source=source.name,
@@ -130,6 +130,17 @@ class Fleet:
         return any(record is not None and record.source is not None for record in mirrors) or any(
             self._wanted(key) for source in self.sources for key in source.host_keys_in(name)
         )
+
+    def _lacks(self, source: Source, key: str) -> bool:
+        """Whether the mirror, or all that is behind it, is to be deleted by what is said."""
+        states = self.states(key)
+        return not any(self._takes(key, state) for state in states) or any(
+            state.name == source.name and self._empties(key, state) for state in states
+        )
+
+    def _empties(self, key: str, state: SourceState) -> bool:
+        """Whether the source exports the Service alone, whose mirror has something behind it."""
+        return state.exports and not state.complete and self._host.state(key).backed
 
     def _wanted(self, key: str) -> bool:
         """Whether any source has the name mirrored."""

@@ -24,7 +24,7 @@ class Source:
     :ivar unheard: whether it had fallen silent when this process began to lead, and has not been
         heard since.
     :ivar awaited_until: the time up to which its first lists are expected to come any moment.
-    :ivar reviewed: the list of its Services, by the store's epoch, whose deletions were judged.
+    :ivar reviewed: the :attr:`listed` whose deletions were judged.
     :param aliases: what mirrors of it may name as their source beside its name: its URL.
     :param admission: what the operator says of it.
     :param rejects: whether a Service of this key, or what belongs to it, may not be known because
@@ -50,7 +50,7 @@ class Source:
         self.freshness = Freshness.FRESH
         self.unheard = False
         self.awaited_until = float("-inf")
-        self.reviewed = 0
+        self.reviewed = (0, 0, 0)
         self._policy = policy
         self._admission = admission
         self._rejects = rejects
@@ -64,6 +64,11 @@ class Source:
         What another process made of a source's silence is left as it is until that is heard."""
         stores = self.services.synced and self.endpoints.synced and self.slices.known
         return stores and not self.unheard
+
+    @property
+    def listed(self) -> tuple[int, int, int]:
+        """Which lists are in, of its Services, Endpoints and slices."""
+        return self.services.epoch, self.endpoints.epoch, self.slices.epoch
 
     def start(self) -> Callable[[], None]:
         """Follow which Services want which name from now on; the result ends it."""
