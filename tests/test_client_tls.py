@@ -10,21 +10,23 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import CannotListenError
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError, ConnectingCancelledError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Client
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
+from twisted.web.client import RequestGenerationFailed
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from servicereflector.client.connection import Connection
 from servicereflector.client.credentials import Credentials, static
-from servicereflector.client.errors import TransportError
+from servicereflector.client.errors import TransportError, transport_error
 from servicereflector.client.http import KubeClient
 from servicereflector.kube.resources import SERVICES
 from servicereflector.testing.certificates import Authority
@@ -379,6 +381,13 @@ async def test_nobody_listening_is_a_transport_error() -> None:
     with pytest.raises(TransportError, match=f"127.0.0.1:{number}.*refused"):
         await client.version()
     await client.close()
+
+
+def test_a_cancelled_connection_is_a_cancellation() -> None:
+    """Who stops asking has not failed, however far it has come."""
+    error = ConnectingCancelledError(IPv4Address("TCP", "127.0.0.1", 1))
+    wrapped = RequestGenerationFailed([Failure(error)])
+    assert isinstance(transport_error("east", wrapped), CancelledError)
 
 
 class Scripted(Protocol):

@@ -104,7 +104,8 @@ def greeting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def commands(greeting: str, word: str) -> list[str]:
     """What it says to type, one that goes on in further lines with these."""
     said = greeting.partition("another terminal:\n")[2].partition("Ctrl-C")[0]
-    found = re.findall(r"^\S+ .*<<'EOF'\n(?s:.*?)\nEOF$|^(?:kubectl|/\S+) .*$", said, re.M)
+    several_lines = r"^\S+ .*<<'EOF'\n(?s:.*?)\nEOF$"
+    found = re.findall(rf"{several_lines}|^(?:kubectl|service-reflector|/\S+) .*$", said, re.M)
     return [command for command in found if word in command]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectingCancelledError
 from twisted.python.failure import Failure
 
 from ..reasons import Code
@@ -55,6 +56,8 @@ def transport_error(server: str, error: BaseException | Failure) -> Exception:
     """
     causes = list(_causes(error))
     for cause in causes:
+        if isinstance(cause, ConnectingCancelledError):
+            return CancelledError()
         if isinstance(cause, TransportError | CancelledError):
             return cause
     # The first is what happened; those after it are what the parser made of that.

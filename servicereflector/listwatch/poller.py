@@ -80,7 +80,8 @@ class Poller(Service):
         tell_recovery(self.log, tally, "{source}: answers again, {after}", source=self._source)
 
     def _failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError, GeneratorExit):
+        # A connection that is cancelled early says that no name was found.
+        if not self.running or failure.check(CancelledError, GeneratorExit):
             return
         error = failure.value
         assert error is not None
