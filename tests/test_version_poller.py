@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 
 from servicereflector.kube.resources import ENDPOINTSLICES, SERVICES, Resource
 from servicereflector.kube.status import ApiError, unknown_path
@@ -23,14 +24,16 @@ class Asked:
     def __init__(self) -> None:
         self.requests: list[Deferred[dict[str, Any]]] = []
         self.cancelled = 0
+        self.request_cancelled: Callable[[Deferred[dict[str, Any]]], None] = lambda _request: None
         self.documents: dict[str, bytes | ApiError] = {
             "/api/v1": b'{"groupVersion":"v1","resources":[{"name":"services","kind":"Service"}]}',
         }
         self.accepted: list[str] = []
 
     async def version(self) -> dict[str, Any]:
-        def cancel(_: object) -> None:
+        def cancel(request: Deferred[dict[str, Any]]) -> None:
             self.cancelled += 1
+            self.request_cancelled(request)
 
         self.requests.append(Deferred(cancel))
         return await self.requests[-1]
@@ -202,6 +205,15 @@ def test_stopping_cancels_the_request() -> None:
     it = Started()
     it.poller.stopService()
     assert (it.api.cancelled, it.clock.getDelayedCalls()) == (1, [])
+
+
+def test_stopping_while_it_connects_is_no_failure() -> None:
+    """What is cancelled then says that a name was not found, or a connection not made."""
+    it = Started()
+    it.api.request_cancelled = lambda request: request.errback(OSError("given up"))
+    with capturedLogs() as logs:
+        it.poller.stopService()
+    assert (it.api.cancelled, it.clock.getDelayedCalls(), logs) == (1, [], [])
 
 
 def test_it_can_be_started_again() -> None:
