@@ -21,6 +21,34 @@ _least = partial(Schedule, seed=0, timing=0, page=500, watched=-1)
 
 #: What was wrong once, in the program or in what is asked of it, and the least that shows it.
 PAST = {
+    "a host whose lists lack the Endpoints that somebody made cannot know of them": _least(
+        sources=((), (0,)),
+        there=((0, 0),),
+        seed=1,
+        acts=(
+            ("cut", 0, 0, 0, 1),
+            ("many", 0, 0, 0, 0),
+            ("wait", 5, 0, 0, 0),
+            ("cut", 0, 0, 0, 1),
+            ("cut", 0, 1, 0, 1),
+            ("delete", 0, 0, 1, 0),
+            ("tamper", 0, 0, 1, 6),
+            ("wait", 5, 0, 0, 0),
+            ("short_list", 0, 1, 1, 1),
+            ("put", 0, 0, 0, 0),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
+    "what somebody makes in place of a mirror is exported on": _least(
+        sources=((), (0,), (0, 1)),
+        there=((0, 0), (0, 1), (0, 3), (1, 0)),
+        acts=(
+            ("wait", 30, 0, 0, 0),
+            ("short_list", 0, 0, 2, 1),
+            ("tamper", 0, 0, 1, 7),
+            ("wait", 5, 0, 0, 0),
+        ),
+    ),
     "a source that takes a name over has fewer mirrors left to the other": _least(
         sources=((), (), (0, 1)),
         there=((1, 0), (1, 1), (1, 2)),

@@ -119,7 +119,12 @@ class Truth:
             return True
         if now < self._held.get((host.name, source, key), 0.0):
             return False
-        return now - self._hidden[source][key] <= self._memory
+        return self.lacked(node, key)
+
+    def lacked(self, node: Node, key: str) -> bool:
+        """Whether its lists have said of late that the name is not there."""
+        self.look()
+        return self._now() - self._hidden[node.name][key] <= self._memory
 
 
 @dataclass

@@ -145,6 +145,8 @@ class Run:
         return Misbehaving(resource, behaviour, self._note)
 
     def _judge(self, node: Node, key: str, source: str) -> None:
+        if node.cluster.foreign(ENDPOINTS, key) and not self.truth.lacked(node, key):
+            self.trouble(f"{node.name}: Service {key} is deleted with foreign Endpoints")
         if not self.truth.justifies(node, key, source):
             self.trouble(f"{node.name}: the mirror {key} of {source} is deleted, which exports it")
 
@@ -306,6 +308,7 @@ class Run:
         node.cluster.put(resource, there)
 
     def _make_own(self, node: Node, resource: Resource, key: str, number: int) -> None:
+        self.truth.told(node, key)
         if resource is SERVICES:
             node.cluster.put(SERVICES, service(key, ports=[7]))
         else:

@@ -14,7 +14,7 @@ from servicereflector.embedded.api import EmbeddedApi
 from servicereflector.embedded.cluster import Cluster, Preconditions
 from servicereflector.kube.annotations import SOURCE
 from servicereflector.kube.objects import Json, Record, key_of
-from servicereflector.kube.resources import ENDPOINTS, EVENTS, SERVICES, Resource
+from servicereflector.kube.resources import EVENTS, SERVICES, Resource
 from servicereflector.listwatch.machine import Timing
 from servicereflector.program import Program, Roles, SourceClient, Surroundings
 from servicereflector.reflector.follower import SourceSettings
@@ -76,9 +76,6 @@ class Guard:
             self._judge("deletes", resource, key_of(namespace, name), None)
             assert current is not None
             if resource is SERVICES:
-                taken = self.stores[ENDPOINTS].get(current.key)
-                if taken is not None and not is_ours(taken.document()):
-                    self.tell(f"Service {current.key} is deleted with foreign Endpoints")
                 told = texts(current.document(), "annotations")
                 self.deleted(current.key, told.get(SOURCE, ""))
         return self._counted(
