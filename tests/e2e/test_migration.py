@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from documents.blocks import block
 from rights import KUBECTL, MANIFESTS
 
 from servicereflector.flagtable import FLAGS
@@ -156,13 +157,11 @@ class Site:
             if (kind, name) != ("endpoints", "outside")
         }
 
-    def run(self, words: str, instead: tuple[str, str] = ("", "")) -> str:
-        """The document's shell block that has these words.
+    def run(self, script: str, instead: tuple[str, str] = ("", "")) -> str:
+        """A block of the document.
 
         :param instead: what is there, and what can be done here in its place.
         """
-        found: list[str] = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.M | re.S)
-        (script,) = [text for text in found if words in text]
         assert instead[0] in script
         return self.shell(script.replace(*instead).strip())
 
@@ -274,13 +273,14 @@ def test_there_and_back(site: Site) -> None:
     uids, taken, command_line = site.uids(), site.taken(), site.container()["args"]
     assert uids.keys() == SPECS.keys()
 
-    told = site.run("service-reflector plan", ("service-reflector plan", f"{COMMAND} plan"))
+    plan = block("docs/migrating.md", "What to know before")
+    told = site.run(plan, ("service-reflector plan", f"{COMMAND} plan"))
     deleted = set(re.findall(r"^- delete (\S+ \S+)", told, re.M))
     assert deleted == {"Service shop/forgotten", "Service kube-system/tool"}
     assert re.search(r"^0 to create, \d+ to update, 2 to delete. Nothing was written.$", told, re.M)
     assert site.cluster.ips("shop/cart") == ["10.9.9.9"]
 
-    site.run("kubectl set image")
+    site.run(block("docs/migrating.md", "Step 1: the image"))
     assert site.container()["image"] == "registry.example/service-reflector:1.0.0"
     assert site.container()["args"] == command_line
     program = site.start()
@@ -290,7 +290,8 @@ def test_there_and_back(site: Site) -> None:
     for key in ("shop/forgotten", "kube-system/tool"):
         eventually(program.log, lambda k=key: site.cluster.get("services", k) is None)  # type: ignore[misc]
     inside = "kubectl exec deployment/service-reflector -- service-reflector status"
-    told = site.run(inside, (inside, f"{COMMAND} status {program.admin_socket}"))
+    status = block("docs/migrating.md", "Step 1: the image", 2)
+    told = site.run(status, (inside, f"{COMMAND} status {program.admin_socket}"))
     assert re.search(rf"^{site.url} +Synced +", told, re.M)
     assert site.sources() == {site.url}
     for name in ("ported", "balanced"):
@@ -304,7 +305,7 @@ def test_there_and_back(site: Site) -> None:
     assert program.mirrored(site.url, "Conflict") == 1
     assert (site.uids(), site.taken()) == (uids, taken)
 
-    site.run("kubectl apply -f manifests/service-reflector.yaml")
+    site.run(block("docs/migrating.md", "Step 2: the manifest"))
     assert "--reflector.source-dir=/sources" in site.container()["args"]
     assert "env" not in site.container()
     program = site.start()
@@ -314,7 +315,7 @@ def test_there_and_back(site: Site) -> None:
     assert (site.uids(), site.taken()) == (uids, taken)
 
     site.stop()
-    site.run("kubectl annotate services,endpoints")
+    site.run(block("docs/migrating.md", "Back from step 2"))
     site.shell(f"kubectl apply -f {GO}")
     assert site.sources() == {site.url}
     assert site.container()["args"] == command_line

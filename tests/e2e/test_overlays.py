@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import shutil
 import ssl
 import subprocess
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from documents.blocks import block
 from rights import KUBECTL, MANIFESTS, of_kind
 from versions import minor_version
 
@@ -24,15 +24,7 @@ from servicereflector.testing.processes import free_port
 
 from .clusters import Cluster, Json, RunningProgram, eventually, fetch
 
-README = (MANIFESTS / "README.md").read_text()
 DEPLOYMENT = "/apis/apps/v1/namespaces/{}/deployments/service-reflector"
-
-
-def block(first_words: str) -> str:
-    """The README's shell block that begins so."""
-    found: list[str] = re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S)
-    (block,) = [text for text in found if text.startswith(first_words)]
-    return block
 
 
 class Shell:
@@ -88,15 +80,15 @@ def test_one_overlay_is_exchanged_for_another_by_applying_it(
     cluster: Cluster, shell: Shell
 ) -> None:
     """In place: the Deployment and the Service are the same objects afterwards."""
-    shell.run(block("kubectl apply -k manifests/overlays/quickstart"))
+    shell.run(block("manifests/README.md", "Try it"))
     service = cluster.identity("default/service-reflector")
     uid = cluster.must("GET", DEPLOYMENT.format("default"))["metadata"]["uid"]
-    shell.run(block("kubectl apply -k manifests/overlays/ha"))
+    shell.run(block("manifests/README.md", "High availability"))
     assert template(cluster)["replicas"] == 2
-    shell.run(block("kubectl apply -k manifests/overlays/monitoring"))
+    shell.run(block("manifests/README.md", "Monitoring"))
     annotations = template(cluster)["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == "9090"
-    shell.run(block("kubectl apply -k manifests/overlays/quickstart"))
+    shell.run(block("manifests/README.md", "Try it"))
     assert "annotations" not in template(cluster)["template"]["metadata"]
     assert cluster.identity("default/service-reflector") == service
     assert cluster.must("GET", DEPLOYMENT.format("default"))["metadata"]["uid"] == uid
@@ -109,8 +101,9 @@ def test_a_secured_emitter_serves_whom_the_secrets_name(cluster: Cluster, shell:
     certificate.rename(shell.directory / "tls.crt")
     key.rename(shell.directory / "tls.key")
     port = free_port()
-    source = block("kubectl config").replace("https://10.1.2.3:6443", f"https://127.0.0.1:{port}")
-    shell.run(block("kubectl create secret tls") + source)
+    secrets = block("manifests/README.md", "Secure")
+    source = block("manifests/README.md", "Secure", 2)
+    shell.run(secrets + source.replace("https://10.1.2.3:6443", f"https://127.0.0.1:{port}"))
     cluster.namespace("shop")
     for key_ in ("shop/cart", "default/door"):
         cluster.export(key_, "10.9.0.1")
@@ -165,7 +158,7 @@ def write_secret(cluster: Cluster, name: str, folder: Path) -> None:
 
 def test_an_overlay_of_ones_own_combines_them_all(cluster: Cluster, shell: Shell) -> None:
     """In a namespace of its own, what refers to the account included."""
-    shell.run(block("mkdir mine"))
+    shell.run(block("manifests/README.md", "An overlay of your own"))
     found: list[dict[str, Any]] = list(yaml.safe_load_all(shell.run("kubectl kustomize mine")))
     assert {d["metadata"].get("namespace", "mirroring") for d in found} == {"mirroring"}
     bindings = of_kind(found, "RoleBinding", "ClusterRoleBinding")
