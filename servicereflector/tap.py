@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
@@ -152,7 +153,6 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     from .ops.garbage import spare_survivors
     from .ops.health import Check, HealthApi
     from .ops.metrics import ProgramCollector, make_registry
-    from .ops.progress import ProgressLog
     from .ops.turns import measure
     from .status.pages import StatusPages
 
@@ -173,7 +173,7 @@ def build(options: ReflectorOptions, reactor: Reactor) -> MultiService:
     if options.subCommand == "check":
         _checker(options, reactor, program, sourcing, host).setServiceParent(service)
         return service
-    ProgressLog(reactor, program).setServiceParent(service)
+    _progress(options, reactor, program).setServiceParent(service)
     certificates = None if program.read_api is None else emitter_certificates(options, reactor)
     if certificates is not None:
         certificates.setServiceParent(service)
@@ -336,6 +336,21 @@ def _planner(
         err=sys.stderr,
         ended=_end_with(reactor),
     )
+
+
+def _progress(options: ReflectorOptions, reactor: Reactor, program: Program) -> IService:
+    """What shows how long first syncs go on: bars in a terminal, else lines of the log."""
+    from .ops.bars import ProgressBars
+    from .ops.progress import ProgressLog, counts_of
+    from .ops.terminal import is_live
+
+    # A daemon leaves its terminal, and then our observer was not asked for.
+    is_seen = options.parent is not None and options.parent.get("logger") is log_observer
+    if not is_seen or options["log-format"] == "json" or not is_live(sys.stderr, os.environ):
+        return ProgressLog(reactor, program)
+    bars = ProgressBars(reactor, sys.stderr, partial(counts_of, program))
+    log_to(bars.above())
+    return bars
 
 
 def _serve_admin(

@@ -293,6 +293,7 @@ class Informer(Service):
         if self._listed > most:
             raise EndlessList(f"the pages of the list are larger than {most} bytes")
         page = await self._decoded(body)
+        self.stats.listed += len(page.records)
         for error in page.bad:
             self._bad(error, listed=True)
         effects = self._machine.page(effect.request, page, self._reactor.seconds())

@@ -1,11 +1,12 @@
-"""How far a long first sync is, told from time to time: the lists first, then the mirrors.
+"""How far a long first sync is, told from time to time: the lists first, then the mirrors. In a
+terminal bars.py draws it instead.
 
 :class:`Progress` is given counts and the time, and knows nothing else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorTime
@@ -44,30 +45,38 @@ class Progress:
     def __init__(self) -> None:
         self._synced = 0
         self._mirroring = False  # what new lists have brought
-        self._next: float | None = None  # when something may be told, while there is a sync
+        self._began: float | None = None  # while there is a sync
+        self._next = float("-inf")
         self._told: frozenset[str] = frozenset()
 
-    def tell(self, counts: Counts, now: float) -> list[str]:
-        """The lines for people; none twice."""
+    def look(self, counts: Counts, now: float) -> Counts | None:
+        """What of the counts is of a sync that takes long; None where there is none."""
         if counts.synced > self._synced:
             self._mirroring = True
         elif not counts.waiting:
             self._mirroring = False
         self._synced = counts.synced
-        if not counts.listing and not (self._mirroring and counts.waiting):
-            self._next = None
-            return []
-        if self._next is None:
-            self._next = now + PATIENCE
-        if now < self._next:
+        if not self._mirroring:
+            counts = replace(counts, waiting=0)
+        if not counts.listing and not counts.waiting:
+            self._began = None
+            return None
+        if self._began is None:
+            self._began = now
+        return counts if now >= self._began + PATIENCE else None
+
+    def tell(self, counts: Counts, now: float) -> list[str]:
+        """The lines for people; none twice."""
+        seen = self.look(counts, now)
+        if seen is None or now < self._next:
             return []
         self._next = now + PERIOD
         lines = [
             f"{source}: {what}: {count:,} objects listed so far"
-            for source, what, count in counts.listing
+            for source, what, count in seen.listing
         ]
-        if self._mirroring and counts.waiting:
-            lines.append(f"mirrored {counts.mirrored:,} of {counts.mirrored + counts.waiting:,}")
+        if seen.waiting:
+            lines.append(f"mirrored {seen.mirrored:,} of {seen.mirrored + seen.waiting:,}")
         told, self._told = self._told, frozenset(lines)
         return [line for line in lines if line not in told]
 

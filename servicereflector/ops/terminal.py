@@ -90,7 +90,7 @@ class Region(Service, Generic[_T]):
 
     def above(self) -> TextIO:
         """A stream of lines, for whoever knows nothing of the region."""
-        return _Above(self.say)
+        return Above(self.say)
 
     def _refresh(self) -> None:
         size, seen = self._console.size, self._look()
@@ -109,8 +109,8 @@ class Region(Service, Generic[_T]):
             self.say(line)
 
 
-class _Above(io.StringIO):
-    """Takes whole lines, as logs write them."""
+class Above(io.StringIO):
+    """A terminal's lines above a region: takes whole lines, as logs write them."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()
