@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from e2e.clusters import Cluster
+from e2e.clusters import Cluster, started
 
 from servicereflector.testing.binaries import Binaries
 from servicereflector.testing.envtest import ApiServer
@@ -51,21 +50,6 @@ def clusters(envtest_binaries: Binaries) -> Iterator[dict[str, Cluster]]:
     ]
     with started(*servers):
         yield dict(zip(NAMES, map(Cluster, servers), strict=True))
-
-
-@contextmanager
-def started(*servers: ApiServer) -> Iterator[None]:
-    """All at the same time. They die with the threads that started them, which the pool keeps."""
-    with ThreadPoolExecutor(len(servers)) as pool:
-        starts = [pool.submit(server.start) for server in servers]
-        try:
-            for start in starts:
-                start.result()
-            yield
-        finally:
-            wait(starts)
-            for server in servers:
-                server.stop()
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.clusters import Cluster, RunningProgram, eventually, run_emitter, run_reflector
+from e2e.clusters import Cluster, RunningProgram, eventually, run_emitter, run_reflector, started
 
 from servicereflector.testing.binaries import Binaries
 from servicereflector.testing.envtest import ApiServer
 
 from .blocks import ROOT, block
-from .conftest import started
 from .shell import Shell
 
 
